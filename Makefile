@@ -1,0 +1,250 @@
+# SPAN: libspan, its tests, benches and examples. `make help` lists targets and knobs.
+
+# --- knobs -------------------------------------------------------------------------------
+
+#: O=build          where everything is built
+#: SAN=address,...  build with sanitizers, in a folder of its own
+#: V=1              show the commands
+#: CC CFLAGS LDFLAGS prefix libdir includedir DESTDIR   as usual
+#: ARGS='--help'    arguments of the trainer (run)
+#: TEXT=path        what it learns to read (run)
+#: FILTER='order/*' which tests, as suite/name (test, test-full)
+#: FOR='run test'   of what the needs are installed (deps): run test check peers
+comma := ,
+O ?= build$(if $(SAN),-$(subst $(comma),-,$(SAN)))
+CFLAGS ?= -O2 -g
+FOR ?= run test
+prefix ?= /usr/local
+libdir ?= $(prefix)/lib
+includedir ?= $(prefix)/include
+PKG_CONFIG ?= pkg-config
+JOBS ?= $(shell nproc 2>/dev/null || echo 1)
+
+# --- version, from the public header -----------------------------------------------------
+
+version = $(shell sed -n 's/^.define SPAN_VERSION_$(1) \([0-9]*\)/\1/p' topo/span_status.h)
+MAJOR := $(call version,MAJOR)
+MINOR := $(call version,MINOR)
+VERSION := $(MAJOR).$(MINOR).$(call version,PATCH)
+# Before 1.0 a minor version may break the ABI, so it is part of the soname.
+SONAME := libspan.so.$(MAJOR)$(if $(filter 0,$(MAJOR)),.$(MINOR))
+
+# --- sources -----------------------------------------------------------------------------
+
+X86 := $(findstring x86_64,$(shell $(CC) -dumpmachine 2>/dev/null))
+ISA_SRC := $(addprefix attention/kernels/,avx2.c avx512.c)
+LIB_SRC := $(wildcard topo/*.c attention/*.c) \
+           $(filter-out $(if $(X86),,$(ISA_SRC)),$(wildcard attention/kernels/*.c))
+HEADERS := $(wildcard topo/span_*.h attention/span_*.h)
+
+# Tests of one Criterion runner; a file not named test_*.c is a helper, which the plain
+# programs (those that run without Criterion, under ThreadSanitizer and valgrind) use as well.
+TEST_SRC := $(wildcard tests/topo/*.c tests/attention/*.c tests/double/*.c tests/op/*.c)
+HELPER_SRC := $(foreach f,$(TEST_SRC),$(if $(filter test_%,$(notdir $f)),,$f))
+PLAIN_SRC := $(wildcard tests/tsan/*.c)
+BENCH_SRC := $(wildcard tests/bench/bench_*.c)
+TRAIN_SRC := $(wildcard ext-examples/train/*.c)
+
+objects = $(patsubst %.c,$(O)/obj/%.o,$(1))
+PLAIN := $(patsubst tests/tsan/%.c,$(O)/tests/%,$(PLAIN_SRC))
+BENCH := $(patsubst tests/bench/%.c,$(O)/bench/%,$(BENCH_SRC))
+RUNNER := $(O)/tests/runner
+TRAINER := $(O)/span-train
+STAGE := $(abspath $(O))/stage
+LIBS := $(O)/libspan.a $(O)/libspan.so
+
+# --- flags -------------------------------------------------------------------------------
+
+# -ffp-contract=off: which products fuse is decided in the source, never by the compiler.
+STRICT := -std=gnu11 -Wall -Wextra -ffp-contract=off -fvisibility=hidden -pthread
+SANITIZE := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all)
+ALL_CFLAGS = $(CFLAGS) $(STRICT) $(SANITIZE)
+ALL_LDFLAGS = -pthread $(SANITIZE) $(LDFLAGS)
+HWLOC_CFLAGS = $(shell $(PKG_CONFIG) --cflags hwloc)
+LIB_LDLIBS = $(shell $(PKG_CONFIG) --libs hwloc) -lm
+CRITERION = $(shell $(PKG_CONFIG) --libs criterion)
+STAGED = PKG_CONFIG_PATH=$(STAGE)/lib/pkgconfig $(PKG_CONFIG)
+
+# Neither of the two -fno changes a bit: kernels read no errno and no exception flag.
+$(O)/obj/attention/kernels/%.o: OWN = -O3 -fno-math-errno -fno-trapping-math $(ISA)
+$(O)/obj/attention/kernels/avx2.o: ISA = -mavx2 -mfma -mf16c
+$(O)/obj/attention/kernels/avx512.o: ISA = -mavx512f -mavx512dq -mavx512vl -mavx512bw \
+	-mavx2 -mfma -mf16c -mprefer-vector-width=512
+$(O)/obj/topo/discover.o: OWN = $(HWLOC_CFLAGS)
+
+# --- products ----------------------------------------------------------------------------
+
+Q := $(if $(V),,@)
+say = @$(if $(V),:,printf '  %-5s %s\n' $(1) $(2))
+MAKE_AGAIN = +@$(MAKE) --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(JOBS))
+
+.PHONY: all trainer
+all: $(LIBS) ## libspan.a and libspan.so (default)
+trainer: $(TRAINER) ## the training example alone
+
+$(O)/obj/%.o: %.c $(O)/flags
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -fPIC -I. $(OWN) -MMD -MP -c $< -o $@
+
+# Anything that changes the command line of the compiler makes everything new.
+.PHONY: always
+$(O)/flags: always
+	@mkdir -p $(@D)
+	@echo '$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS)' | cmp -s - $@ || \
+		echo '$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS)' >$@
+
+$(O)/libspan.a: $(call objects,$(LIB_SRC))
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+$(O)/libspan.so: $(call objects,$(LIB_SRC))
+	$(call say,LD,$@)
+	$(Q)$(CC) -shared -Wl,-soname,$(SONAME) $(if $(SAN),,-Wl,-z,defs) $(ALL_LDFLAGS) $^ \
+		-o $@ $(LIB_LDLIBS)
+	$(Q)ln -sf libspan.so $(O)/$(SONAME)
+
+$(RUNNER): $(call objects,$(TEST_SRC)) $(O)/libspan.a
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_LDFLAGS) $^ -o $@ $(CRITERION) $(LIB_LDLIBS)
+
+$(PLAIN): $(O)/tests/%: $(O)/obj/tests/tsan/%.o $(call objects,$(HELPER_SRC)) $(O)/libspan.a
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_LDFLAGS) $^ -o $@ $(LIB_LDLIBS)
+
+$(BENCH): $(O)/bench/%: $(O)/obj/tests/bench/%.o $(O)/obj/tests/bench/report.o $(O)/libspan.a
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_LDFLAGS) $^ -o $@ $(LIB_LDLIBS)
+
+# The examples see nothing but what `make install` puts down.
+$(STAGE)/lib/pkgconfig/span.pc: $(LIBS) $(HEADERS)
+	@rm -rf $(STAGE)
+	@$(MAKE) --no-print-directory install prefix=$(STAGE) libdir=$(STAGE)/lib \
+		includedir=$(STAGE)/include DESTDIR= >/dev/null
+
+$(TRAINER): $(TRAIN_SRC) $(wildcard ext-examples/train/*.h) $(STAGE)/lib/pkgconfig/span.pc
+	$(call say,CC,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(TRAIN_SRC) -o $@ $$($(STAGED) --cflags --libs span openblas) \
+		$(ALL_LDFLAGS) -Wl,-rpath,$(STAGE)/lib -lm
+
+-include $(patsubst %.o,%.d,$(call objects,$(LIB_SRC) $(TEST_SRC) $(PLAIN_SRC) $(BENCH_SRC)))
+
+# --- run, test, bench --------------------------------------------------------------------
+
+.PHONY: run test test-full bench bench-peers now-run now-test now-bench now-bench-peers deps
+run: deps ## train a transformer on real text, on 1 and on 4 ranks
+	$(MAKE_AGAIN) now-run
+test: deps ## the tests
+	$(MAKE_AGAIN) now-test
+test-full: deps ## the same with every combination of parameters
+	$(MAKE_AGAIN) SPAN_TEST_FULL=1 now-test
+bench: deps ## figures of speed, and bench.json in the build folder
+	$(MAKE_AGAIN) now-bench
+bench-peers: deps ## the same work by PyTorch, beside ours
+	@$(MAKE) --no-print-directory deps FOR='run test peers'
+	$(MAKE_AGAIN) now-bench-peers
+
+deps: ## install what is missing
+	@CC='$(CC)' PKG_CONFIG='$(PKG_CONFIG)' tests/deps.sh $(FOR)
+
+now-run: $(TRAINER)
+	@$(TRAINER) --svg $(O)/loss.svg $(if $(TEXT),--text '$(TEXT)') $(ARGS)
+
+now-test: export SPAN_TEST_FULL := $(SPAN_TEST_FULL)
+now-test: export SPAN_TEST_FILTER := $(FILTER)
+now-test: $(RUNNER) $(PLAIN) $(LIBS)
+	@tests/run -o $(O)/logs "criterion $(RUNNER)" $(PLAIN:%="program %")
+
+now-bench-peers: $(O)/libspan.so
+	@tests/bench/peers.sh $(O)
+
+now-bench: $(BENCH)
+	@rm -f $(O)/bench.json
+	@for bench in $(BENCH); do $$bench $(O)/bench.json || exit; done
+
+# --- check -------------------------------------------------------------------------------
+
+.PHONY: check layers format format-check static test-asan test-tsan
+.PHONY: test-valgrind test-install now-plain
+again = script $(MAKE) --no-print-directory
+check: deps ## all of the checks below
+	+@O=$(O) tests/run -o $(O)/logs-check "$(again) layers" "$(again) format-check" \
+		"$(again) static" "$(again) test-install" "$(again) test-asan" \
+		"$(again) test-tsan" "$(again) test-valgrind"
+
+layers: $(LIBS) ## who includes what; what is exported; headers alone in C and C++
+	@CC='$(CC)' tests/layers.sh $(O) $(HEADERS)
+
+format: ## rewrite the sources as .clang-format says
+	@tests/format.sh --rewrite
+
+format-check: ## whether format would change anything
+	@tests/format.sh
+
+static: ## static analysis: cppcheck and the second compiler
+	@tests/static.sh $(LIB_SRC)
+
+test-install: $(LIBS) ## install, build against it in C and C++, uninstall
+	@MAKE='$(MAKE)' CC='$(CC)' tests/install/run.sh $(O)
+
+test-asan: ## the tests under AddressSanitizer and UBSan
+	$(MAKE_AGAIN) O=$(O)-address-undefined SAN=address,undefined now-test
+test-tsan: ## the plain programs under ThreadSanitizer
+	$(MAKE_AGAIN) O=$(O)-thread SAN=thread now-plain
+
+now-plain: $(PLAIN)
+	@tests/run -o $(O)/logs $(PLAIN:%="program %")
+
+test-valgrind: $(PLAIN) ## the plain programs under valgrind
+	@tests/run -o $(O)/logs $(PLAIN:%="valgrind %")
+
+# --- install -----------------------------------------------------------------------------
+
+HEADER_DIR := $(DESTDIR)$(includedir)/span
+LIB_DIR := $(DESTDIR)$(libdir)
+
+.PHONY: install uninstall
+install: $(LIBS) ## libraries, headers, span.pc into prefix
+	@install -d $(LIB_DIR)/pkgconfig $(HEADER_DIR)/topo $(HEADER_DIR)/attention
+	@install -m 644 $(filter topo/%,$(HEADERS)) $(HEADER_DIR)/topo
+	@install -m 644 $(filter attention/%,$(HEADERS)) $(HEADER_DIR)/attention
+	@install -m 644 $(O)/libspan.a $(LIB_DIR)
+	@install -m 755 $(O)/libspan.so $(LIB_DIR)/libspan.so.$(VERSION)
+	@ln -sf libspan.so.$(VERSION) $(LIB_DIR)/$(SONAME)
+	@ln -sf $(SONAME) $(LIB_DIR)/libspan.so
+	@printf '%s\n' 'prefix=$(prefix)' 'libdir=$(libdir)' 'includedir=$(includedir)' '' \
+		'Name: span' 'Description: sequence-parallel attention' 'Version: $(VERSION)' \
+		'Requires.private: hwloc' 'Cflags: -I$${includedir}/span' \
+		'Libs: -L$${libdir} -lspan' 'Libs.private: -lm -pthread' \
+		>$(LIB_DIR)/pkgconfig/span.pc
+	@echo "installed span $(VERSION) in $(DESTDIR)$(prefix)"
+
+uninstall: ## take them away again
+	@rm -f $(HEADERS:%=$(HEADER_DIR)/%) $(LIB_DIR)/pkgconfig/span.pc
+	@rm -f $(addprefix $(LIB_DIR)/,libspan.a libspan.so $(SONAME) libspan.so.$(VERSION))
+	@for folder in $(HEADER_DIR)/topo $(HEADER_DIR)/attention $(HEADER_DIR); do \
+		if [ -d $$folder ]; then rmdir $$folder; fi; done
+
+# --- the rest ----------------------------------------------------------------------------
+
+found = $(shell $(PKG_CONFIG) --modversion $(1) 2>/dev/null || echo "not found: $(2)")
+.PHONY: clean config help
+clean: ## remove what was built
+	rm -rf $(O)
+
+config: ## what was found on this machine
+	@echo "span        $(VERSION), soname $(SONAME), built in $(O)"
+	@echo "compiler    $(CC): $$($(CC) --version | head -n 1)"
+	@echo "flags       $(ALL_CFLAGS)"
+	@echo "kernels     ref$(if $(X86), avx2 avx512, only: the vector kernels are for x86_64)"
+	@echo "hwloc       $(call found,hwloc,the library needs it)"
+	@echo "openblas    $(call found,openblas,no trainer)"
+	@echo "criterion   $(call found,criterion,no tests)"
+
+help: ## this text
+	@echo 'make TARGET [KNOB=value]'
+	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 20
+	@echo; sed -n 's/^#: /  /p' Makefile
