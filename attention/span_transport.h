@@ -70,7 +70,8 @@ struct span_transport {
 	                    span_message *message);
 
 	/* Give up: every rank's posts and waits, now and later, return SPAN_ECOMM, and no data
-	 * is touched after that return. `why` and this rank are named in their messages. */
+	 * is touched after that return, nor this rank's after the return of abort. `why` and
+	 * this rank are named in their messages, once a rank. */
 	void (*abort)(span_transport *self, span_status why);
 };
 
@@ -86,7 +87,8 @@ SPAN_API uint64_t span_digest(const void *data, size_t n);
  * ranks run on 2 cores. */
 typedef struct span_local span_local;
 
-/* group [ranks], or NULL for one group; copied. */
+/* ranks 1 to 512; group [ranks], or NULL for one group; copied. A rank may have 8 * ranks + 64
+ * messages posted and not waited for; one more is SPAN_EINVAL. Nothing is allocated later. */
 SPAN_API span_status span_local_create(int32_t ranks, const int32_t *group, span_local **local);
 SPAN_API void span_local_free(span_local *local);
 
@@ -97,8 +99,9 @@ SPAN_API span_transport *span_local_transport(span_local *local, int32_t rank);
 SPAN_API void span_local_bytes(const span_local *local, uint64_t *inside, uint64_t *between);
 
 /* Run body(transport, argument) on one thread a rank, each bound to a core of its own when
- * there are enough (span_host.h), and wait for all. A body that fails aborts the others.
- * Returns the first failure, in time. */
+ * there are enough (span_host.h), and wait for all. A thread has a stack of 2 MiB. A body that
+ * fails aborts the others, after which local can only be freed. Returns the first failure, in
+ * time. */
 typedef span_status span_local_body(span_transport *transport, void *argument);
 SPAN_API span_status span_local_run(span_local *local, span_local_body *body, void *argument);
 

@@ -1,0 +1,639 @@
+/* Ranks as threads of one process; messages travel by memcpy.
+ *
+ * A post that finds its partner in the queue of its (from, to, channel) takes the partner out
+ * under a lock, copies outside of any lock, and marks both transfers done. A post that finds
+ * none joins the queue and returns.
+ *
+ * Locks. The state of a transfer is guarded by the lock of the rank that receives the message,
+ * whoever posted it. A rank sleeps on its own condition under the lock of the transfer it waits
+ * for; one thread at a time uses a rank, so a condition never meets two locks at once. No
+ * thread holds two locks. Everything else in a port belongs to the thread that uses it.
+ *
+ * Nothing is allocated after span_local_create. Pools and queues come from two large callocs,
+ * whose pages the kernel supplies when they are first touched; a pool hands out the slots used
+ * before first, so 64 ranks that exchange rings touch a fraction of what 64 all-gathers do. */
+#include "attention/span_transport.h"
+
+#include <errno.h>
+#include <math.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "attention/crew.h"
+#include "topo/log.h"
+
+enum {
+	/* Threads of one process beyond this are a mistake. */
+	MAX_RANKS = 512,
+	/* A rank may have this many messages posted and not waited for: all-gathers on all
+	 * channels at once hold 2 * SPAN_CHANNELS * (ranks - 1). */
+	OUTSTANDING_PER_RANK = 8,
+	OUTSTANDING_BASE = 64
+};
+
+/* A token is rank, slot and generation of a transfer. */
+enum { SLOT_BITS = 20, RANK_BITS = 12 };
+
+enum state {
+	QUEUED,    /* waits for its partner */
+	COPYING,   /* the partner's thread is copying */
+	DONE,
+	WITHDRAWN  /* given up before a partner came */
+};
+
+/* A posted send or receive. */
+struct transfer {
+	struct transfer *next; /* in its queue, or among the spare ones */
+	uint32_t generation;   /* odd while in use; so each use has tokens of its own */
+	enum state state;
+	int is_send;
+	int32_t from;
+	int32_t to;
+	uint32_t channel;
+	const void *source;    /* of a send */
+	void *target;          /* of a receive */
+	size_t capacity;       /* of a receive */
+	span_message message;  /* of a send; of a receive once it is done */
+};
+
+/* Transfers without a partner: all sends or all receives. */
+struct queue {
+	struct transfer *first;
+	struct transfer *last;
+};
+
+/* One rank. */
+struct port {
+	span_transport transport; /* first, so that a transport is its port */
+	span_local *local;
+	pthread_mutex_t lock;     /* guards the messages to this rank */
+	pthread_cond_t progress;  /* a transfer of this rank is done, or all is aborted */
+	struct queue *queues;     /* [ranks][SPAN_CHANNELS] by sender */
+	uint64_t inside;          /* bytes received */
+	uint64_t between;
+	struct transfer *pool;
+	uint32_t pool_used;       /* slots from here on were never used */
+	struct transfer *spare;
+	int told;                 /* the abort was reported to this rank */
+	int quiet;                /* no transfer of this rank will be touched any more */
+};
+
+struct span_local {
+	int32_t ranks;
+	uint32_t outstanding;     /* slots of a pool */
+	int32_t *group;
+	struct port *ports;
+	struct queue *queues;
+	struct transfer *transfers;
+	pthread_mutex_t abort_lock; /* guards the two below until aborted is set */
+	int32_t aborter;
+	span_status why;
+	atomic_int aborted;
+};
+
+/* Aborting. */
+
+static int is_aborted(span_local *local)
+{
+	return atomic_load_explicit(&local->aborted, memory_order_acquire);
+}
+
+/* Report the abort to a rank, the first time. */
+static span_status tell_abort(struct port *port)
+{
+	span_local *local = port->local;
+
+	if (port->told)
+		return SPAN_ECOMM;
+	port->told = 1;
+	return span_fail(SPAN_ECOMM, "local transport: rank %d stops, because rank %d gave up: %s",
+	                 port->transport.rank, local->aborter, span_strerror(local->why));
+}
+
+/* Queues; the caller holds the lock of the receiver. */
+
+static struct queue *queue_of(const struct transfer *transfer, span_local *local)
+{
+	size_t place = (size_t)transfer->from * SPAN_CHANNELS + transfer->channel;
+
+	return &local->ports[transfer->to].queues[place];
+}
+
+static void queue_append(struct queue *queue, struct transfer *transfer)
+{
+	transfer->next = NULL;
+	if (queue->first)
+		queue->last->next = transfer;
+	else
+		queue->first = transfer;
+	queue->last = transfer;
+}
+
+/* The oldest transfer of the other direction, taken out; NULL when there is none. */
+static struct transfer *queue_match(struct queue *queue, const struct transfer *transfer)
+{
+	struct transfer *first = queue->first;
+
+	if (!first || first->is_send == transfer->is_send)
+		return NULL;
+	queue->first = first->next;
+	return first;
+}
+
+static void queue_remove(struct queue *queue, struct transfer *transfer)
+{
+	struct transfer *before = NULL;
+	struct transfer **link = &queue->first;
+
+	while (*link != transfer) {
+		before = *link;
+		link = &before->next;
+	}
+	*link = transfer->next;
+	if (queue->last == transfer)
+		queue->last = before;
+}
+
+/* Pools; used by the thread of their rank only. */
+
+static int in_use(const struct transfer *transfer)
+{
+	return transfer->generation & 1;
+}
+
+static struct transfer *pool_take(struct port *port)
+{
+	struct transfer *transfer = port->spare;
+
+	if (transfer)
+		port->spare = transfer->next;
+	else if (port->pool_used < port->local->outstanding)
+		transfer = &port->pool[port->pool_used++];
+	else
+		return NULL;
+	transfer->generation++;
+	return transfer;
+}
+
+static void pool_give(struct port *port, struct transfer *transfer)
+{
+	transfer->generation++;
+	transfer->next = port->spare;
+	port->spare = transfer;
+}
+
+static span_token token_of(const struct port *port, const struct transfer *transfer)
+{
+	uint64_t slot = (uint64_t)(transfer - port->pool);
+	uint64_t rank = (uint64_t)port->transport.rank;
+
+	return (span_token){ ((uint64_t)transfer->generation << (SLOT_BITS + RANK_BITS)) |
+	                     rank << SLOT_BITS | slot };
+}
+
+/* The transfer of a token; NULL when it was waited for, or is none of this rank. */
+static struct transfer *transfer_of(const struct port *port, span_token token)
+{
+	uint64_t slot = token.id & ((1u << SLOT_BITS) - 1);
+
+	struct transfer *transfer;
+
+	if (slot >= port->pool_used)
+		return NULL;
+	transfer = &port->pool[slot];
+	return in_use(transfer) && token_of(port, transfer).id == token.id ? transfer : NULL;
+}
+
+/* Posting. */
+
+static void count_bytes(struct port *receiver, int32_t from, uint64_t bytes)
+{
+	const int32_t *group = receiver->local->group;
+
+	if (group[from] == group[receiver->transport.rank])
+		receiver->inside += bytes;
+	else
+		receiver->between += bytes;
+}
+
+/* Copy a matched message, mark both sides done and wake the rank that posted first. What is
+ * too large is not copied; the receiver learns it from the header. */
+static void deliver(span_local *local, struct transfer *send, struct transfer *receive,
+                    int32_t first)
+{
+	struct port *receiver = &local->ports[send->to];
+	uint64_t bytes = send->message.bytes;
+	int fits = bytes <= receive->capacity;
+
+	if (fits && bytes)
+		memcpy(receive->target, send->source, bytes);
+	pthread_mutex_lock(&receiver->lock);
+	receive->message = send->message;
+	receive->state = DONE;
+	send->state = DONE;
+	if (fits)
+		count_bytes(receiver, send->from, bytes);
+	pthread_mutex_unlock(&receiver->lock);
+	pthread_cond_signal(&local->ports[first].progress);
+}
+
+/* Match a transfer, or queue it. Returns the partner, NULL when it was queued. */
+static struct transfer *match(span_local *local, struct transfer *mine)
+{
+	struct queue *queue = queue_of(mine, local);
+	struct port *receiver = &local->ports[mine->to];
+	struct transfer *partner;
+
+	pthread_mutex_lock(&receiver->lock);
+	partner = queue_match(queue, mine);
+	if (partner) {
+		partner->state = COPYING;
+		mine->state = COPYING;
+	} else {
+		mine->state = QUEUED;
+		queue_append(queue, mine);
+	}
+	pthread_mutex_unlock(&receiver->lock);
+	return partner;
+}
+
+static span_status post(struct port *port, const struct transfer *what, span_token *token)
+{
+	span_local *local = port->local;
+	struct transfer *mine, *partner;
+	uint32_t generation;
+
+	if (is_aborted(local))
+		return tell_abort(port);
+	mine = pool_take(port);
+	if (!mine)
+		return span_fail(SPAN_EINVAL, "local transport: rank %d has %u messages posted and "
+		                 "not waited for; no more are possible", port->transport.rank,
+		                 local->outstanding);
+	generation = mine->generation;
+	*mine = *what;
+	mine->generation = generation;
+	*token = token_of(port, mine);
+	partner = match(local, mine);
+	if (partner && mine->is_send)
+		deliver(local, mine, partner, partner->to);
+	else if (partner)
+		deliver(local, partner, mine, partner->from);
+	return SPAN_OK;
+}
+
+static span_status check_peer(const span_transport *self, const char *what, int32_t peer,
+                              uint32_t channel)
+{
+	if (peer < 0 || peer >= self->ranks)
+		return span_fail(SPAN_EINVAL, "local transport: %s %d; ranks are 0 to %d", what,
+		                 peer, self->ranks - 1);
+	if (channel >= SPAN_CHANNELS)
+		return span_fail(SPAN_EINVAL, "local transport: channel is %u; channels are 0 to %d",
+		                 channel, SPAN_CHANNELS - 1);
+	return SPAN_OK;
+}
+
+static span_status local_post_send(span_transport *self, int32_t to,
+                                   const span_message *message, const void *data,
+                                   span_token *token)
+{
+	span_status status;
+
+	if (!self || !message || !token)
+		return span_fail(SPAN_EINVAL, "local transport: post_send needs self, message and "
+		                 "token; one is NULL");
+	status = check_peer(self, "send to rank", to, message->channel);
+	if (status)
+		return status;
+	if (message->bytes && !data)
+		return span_fail(SPAN_EINVAL, "local transport: data is NULL in a send of %llu bytes",
+		                 (unsigned long long)message->bytes);
+	return post((struct port *)self,
+	            &(struct transfer){ .is_send = 1, .from = self->rank, .to = to,
+	                                .channel = message->channel, .source = data,
+	                                .message = *message },
+	            token);
+}
+
+static span_status local_post_receive(span_transport *self, int32_t from, uint32_t channel,
+                                      void *data, size_t capacity, span_token *token)
+{
+	span_status status;
+
+	if (!self || !token)
+		return span_fail(SPAN_EINVAL, "local transport: post_receive needs self and token; "
+		                 "one is NULL");
+	status = check_peer(self, "receive from rank", from, channel);
+	if (status)
+		return status;
+	if (capacity && !data)
+		return span_fail(SPAN_EINVAL, "local transport: data is NULL in a receive of %zu "
+		                 "bytes", capacity);
+	return post((struct port *)self,
+	            &(struct transfer){ .from = from, .to = self->rank, .channel = channel,
+	                                .target = data, .capacity = capacity },
+	            token);
+}
+
+/* Waiting. */
+
+/* The monotonic time `seconds` from now; what is not a number counts as 0. */
+static struct timespec deadline_after(double seconds)
+{
+	struct timespec at;
+	double whole;
+
+	if (!(seconds > 0))
+		seconds = 0;
+	seconds = fmin(seconds, 1e9);
+	whole = floor(seconds);
+	clock_gettime(CLOCK_MONOTONIC, &at);
+	at.tv_sec += (time_t)whole;
+	at.tv_nsec += (long)((seconds - whole) * 1e9);
+	if (at.tv_nsec >= 1000000000) {
+		at.tv_nsec -= 1000000000;
+		at.tv_sec++;
+	}
+	return at;
+}
+
+/* Withdraw a transfer that found no partner; one that is being copied finishes first. The
+ * caller holds the lock of its receiver. */
+static void withdraw(struct port *port, struct transfer *transfer)
+{
+	span_local *local = port->local;
+
+	if (transfer->state == QUEUED) {
+		queue_remove(queue_of(transfer, local), transfer);
+		transfer->state = WITHDRAWN;
+	}
+	while (transfer->state == COPYING)
+		pthread_cond_wait(&port->progress, &local->ports[transfer->to].lock);
+}
+
+/* After an abort: see to it that no data of this rank is touched any more. Tokens stay valid,
+ * so that each can still be waited for. */
+static void quiesce(struct port *port)
+{
+	uint32_t i;
+
+	if (port->quiet)
+		return;
+	for (i = 0; i < port->pool_used; i++) {
+		struct transfer *transfer = &port->pool[i];
+		pthread_mutex_t *lock = &port->local->ports[transfer->to].lock;
+
+		if (!in_use(transfer))
+			continue;
+		pthread_mutex_lock(lock);
+		withdraw(port, transfer);
+		pthread_mutex_unlock(lock);
+	}
+	port->quiet = 1;
+}
+
+/* Sleep until a transfer is done, the time is over or all is aborted. Returns whether the
+ * transfer is done; if not, it is withdrawn. */
+static int settle(struct port *port, struct transfer *mine, double seconds)
+{
+	span_local *local = port->local;
+	pthread_mutex_t *lock = &local->ports[mine->to].lock;
+	struct timespec deadline = deadline_after(seconds);
+	int late = 0, done;
+
+	pthread_mutex_lock(lock);
+	while (mine->state == QUEUED && !late && !is_aborted(local))
+		late = pthread_cond_timedwait(&port->progress, lock, &deadline) == ETIMEDOUT;
+	withdraw(port, mine);
+	done = mine->state == DONE;
+	pthread_mutex_unlock(lock);
+	return done;
+}
+
+static span_status fail_late(const struct transfer *mine, double seconds)
+{
+	if (mine->is_send)
+		return span_fail(SPAN_ETIMEOUT, "local transport: rank %d: rank %d took no message "
+		                 "on channel %u within %g s", mine->from, mine->to, mine->channel,
+		                 seconds);
+	return span_fail(SPAN_ETIMEOUT, "local transport: rank %d: no message from rank %d on "
+	                 "channel %u within %g s", mine->to, mine->from, mine->channel, seconds);
+}
+
+static span_status fail_large(const struct transfer *mine)
+{
+	return span_fail(SPAN_EINTEGRITY, "local transport: rank %d: %llu bytes came from rank %d "
+	                 "on channel %u, %zu were expected at most", mine->to,
+	                 (unsigned long long)mine->message.bytes, mine->from, mine->channel,
+	                 mine->capacity);
+}
+
+static span_status local_wait(span_transport *self, span_token token, double seconds,
+                              span_message *message)
+{
+	struct port *port = (struct port *)self;
+	struct transfer *mine = transfer_of(port, token);
+	span_status status = SPAN_OK;
+	int done;
+
+	if (!mine)
+		return span_fail(SPAN_EINVAL, "local transport: rank %d waits for a token that it "
+		                 "does not hold or has waited for before", self->rank);
+	done = settle(port, mine, seconds);
+	if (is_aborted(port->local)) {
+		quiesce(port);
+		status = tell_abort(port);
+	} else if (!done) {
+		status = fail_late(mine, seconds);
+	} else if (!mine->is_send && mine->message.bytes > mine->capacity) {
+		status = fail_large(mine);
+	} else if (message) {
+		*message = mine->message;
+	}
+	pool_give(port, mine);
+	return status;
+}
+
+static span_status local_test(span_transport *self, span_token token, int *done)
+{
+	struct port *port = (struct port *)self;
+	struct transfer *mine = transfer_of(port, token);
+	pthread_mutex_t *lock;
+
+	if (!mine || !done)
+		return span_fail(SPAN_EINVAL, "local transport: rank %d tests %s", self->rank,
+		                 mine ? "with done NULL" : "a token that it does not hold or has "
+		                 "waited for before");
+	lock = &port->local->ports[mine->to].lock;
+	pthread_mutex_lock(lock);
+	*done = mine->state >= DONE || is_aborted(port->local);
+	pthread_mutex_unlock(lock);
+	return SPAN_OK;
+}
+
+/* Wake every rank. A rank that checked `aborted` before it was set sleeps by the time its
+ * lock can be had here, so it does not miss the signal. */
+static void wake_all(span_local *local)
+{
+	int32_t rank;
+
+	for (rank = 0; rank < local->ranks; rank++) {
+		pthread_mutex_lock(&local->ports[rank].lock);
+		pthread_mutex_unlock(&local->ports[rank].lock);
+	}
+	for (rank = 0; rank < local->ranks; rank++)
+		pthread_cond_signal(&local->ports[rank].progress);
+}
+
+static void local_abort(span_transport *self, span_status why)
+{
+	struct port *port = (struct port *)self;
+	span_local *local = port->local;
+
+	pthread_mutex_lock(&local->abort_lock);
+	if (!is_aborted(local)) {
+		local->aborter = self->rank;
+		local->why = why ? why : SPAN_ECOMM;
+		port->told = 1;
+		atomic_store_explicit(&local->aborted, 1, memory_order_release);
+	}
+	pthread_mutex_unlock(&local->abort_lock);
+	wake_all(local);
+	quiesce(port);
+}
+
+/* Creation. */
+
+static void port_open(span_local *local, int32_t rank, const pthread_condattr_t *monotonic)
+{
+	struct port *port = &local->ports[rank];
+
+	port->transport = (span_transport){
+		.size = sizeof(span_transport), .name = "local", .rank = rank,
+		.ranks = local->ranks, .group = local->group, .post_send = local_post_send,
+		.post_receive = local_post_receive, .test = local_test, .wait = local_wait,
+		.abort = local_abort,
+	};
+	port->local = local;
+	port->queues = local->queues + (size_t)rank * (size_t)local->ranks * SPAN_CHANNELS;
+	port->pool = local->transfers + (size_t)rank * local->outstanding;
+	pthread_mutex_init(&port->lock, NULL);
+	pthread_cond_init(&port->progress, monotonic);
+}
+
+static void open_ports(span_local *local, const int32_t *group)
+{
+	pthread_condattr_t monotonic;
+	int32_t rank;
+
+	pthread_mutex_init(&local->abort_lock, NULL);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	for (rank = 0; rank < local->ranks; rank++) {
+		local->group[rank] = group ? group[rank] : 0;
+		port_open(local, rank, &monotonic);
+	}
+	pthread_condattr_destroy(&monotonic);
+}
+
+static void release(span_local *local)
+{
+	free(local->transfers);
+	free(local->queues);
+	free(local->ports);
+	free(local->group);
+	free(local);
+}
+
+span_status span_local_create(int32_t ranks, const int32_t *group, span_local **local)
+{
+	size_t n = (size_t)ranks;
+	span_local *made;
+
+	if (ranks < 1 || ranks > MAX_RANKS)
+		return span_fail(SPAN_EINVAL, "span_local_create: ranks is %d; 1 to %d are possible",
+		                 ranks, MAX_RANKS);
+	if (!local)
+		return span_fail(SPAN_EINVAL, "span_local_create: local is NULL");
+	made = calloc(1, sizeof *made);
+	if (!made)
+		return span_fail(SPAN_ENOMEM, "span_local_create: no memory");
+	made->ranks = ranks;
+	made->outstanding = OUTSTANDING_PER_RANK * (uint32_t)ranks + OUTSTANDING_BASE;
+	made->group = calloc(n, sizeof *made->group);
+	made->ports = calloc(n, sizeof *made->ports);
+	made->queues = calloc(n * n * SPAN_CHANNELS, sizeof *made->queues);
+	made->transfers = calloc(n * made->outstanding, sizeof *made->transfers);
+	if (!made->group || !made->ports || !made->queues || !made->transfers) {
+		release(made);
+		return span_fail(SPAN_ENOMEM, "span_local_create: no memory for %d ranks", ranks);
+	}
+	open_ports(made, group);
+	*local = made;
+	return SPAN_OK;
+}
+
+void span_local_free(span_local *local)
+{
+	int32_t rank;
+
+	if (!local)
+		return;
+	for (rank = 0; rank < local->ranks; rank++) {
+		pthread_cond_destroy(&local->ports[rank].progress);
+		pthread_mutex_destroy(&local->ports[rank].lock);
+	}
+	pthread_mutex_destroy(&local->abort_lock);
+	release(local);
+}
+
+span_transport *span_local_transport(span_local *local, int32_t rank)
+{
+	if (!local || rank < 0 || rank >= local->ranks) {
+		span_fail(SPAN_EINVAL, "span_local_transport: rank is %d; ranks are 0 to %d", rank,
+		          local ? local->ranks - 1 : -1);
+		return NULL;
+	}
+	return &local->ports[rank].transport;
+}
+
+void span_local_bytes(const span_local *local, uint64_t *inside, uint64_t *between)
+{
+	uint64_t in = 0, out = 0;
+	int32_t rank;
+
+	for (rank = 0; rank < local->ranks; rank++) {
+		struct port *port = &local->ports[rank];
+
+		pthread_mutex_lock(&port->lock);
+		in += port->inside;
+		out += port->between;
+		pthread_mutex_unlock(&port->lock);
+	}
+	if (inside)
+		*inside = in;
+	if (between)
+		*between = out;
+}
+
+static span_transport *transport_of(void *of, int32_t rank)
+{
+	return span_local_transport(of, rank);
+}
+
+/* Whoever fails first, in its body or in a wait inside, aborts first; so the reason of the
+ * abort is the first failure in time. */
+span_status span_local_run(span_local *local, span_local_body *body, void *argument)
+{
+	if (!local || !body)
+		return span_fail(SPAN_EINVAL, "span_local_run: %s is NULL", local ? "body" : "local");
+	if (is_aborted(local))
+		return span_fail(SPAN_ECOMM, "span_local_run: rank %d aborted this transport before",
+		                 local->aborter);
+	span_crew_run(local->ranks, transport_of, local, body, argument, 1);
+	return is_aborted(local) ? local->why : SPAN_OK;
+}
