@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <string.h>
+#include "topo/log.h"
 
 void span_reduce_start(span_reduce *reduce, const span_tree *tree, int64_t tile_first,
                        int64_t tile_end, int32_t schedule, int32_t expected)
@@ -25,7 +26,7 @@ static int is_absent(const span_reduce *reduce, span_node node)
 
 static int find(const span_reduce *reduce, span_node node)
 {
-	for (int slot = 0; slot < SPAN_REDUCE_PENDING; slot++)
+	for (int slot = 0; slot < reduce->slots; slot++)
 		if (reduce->used[slot] && reduce->node[slot].height == node.height &&
 		    reduce->node[slot].index == node.index)
 			return slot;
@@ -34,7 +35,7 @@ static int find(const span_reduce *reduce, span_node node)
 
 static void take(span_reduce *reduce, span_arrival *arrival, int slot, int waiting_is_left)
 {
-	arrival->merge[arrival->merges++] = (span_merge){ (int8_t)slot, (int8_t)waiting_is_left };
+	arrival->merge[arrival->merges++] = (span_merge){ (int16_t)slot, (int16_t)waiting_is_left };
 	reduce->used[slot] = 0;
 	reduce->pending--;
 }
@@ -60,13 +61,12 @@ static int lowest_free(const span_reduce *reduce)
 {
 	int slot = 0;
 
-	while (reduce->used[slot])
+	while (slot < SPAN_REDUCE_PENDING && reduce->used[slot])
 		slot++;
-	assert(slot < SPAN_REDUCE_PENDING);
 	return slot;
 }
 
-void span_reduce_arrive(span_reduce *reduce, span_node node, span_arrival *arrival)
+span_status span_reduce_arrive(span_reduce *reduce, span_node node, span_arrival *arrival)
 {
 	arrival->merges = 0;
 	reduce->arrived++;
@@ -79,12 +79,18 @@ void span_reduce_arrive(span_reduce *reduce, span_node node, span_arrival *arriv
 	if (reduce->arrived == reduce->expected) {
 		assert(reduce->pending == 0);
 		arrival->store = -1;
-		return;
+		return SPAN_OK;
 	}
 	arrival->store = lowest_free(reduce);
+	if (arrival->store == SPAN_REDUCE_PENDING)
+		return span_fail(SPAN_EUNSUPPORTED,
+		                 "span_attention_create: order makes more than %d partials wait; "
+		                 "choose ring or node-first, or schedule numerics",
+		                 SPAN_REDUCE_PENDING);
 	reduce->used[arrival->store] = 1;
 	reduce->node[arrival->store] = node;
 	reduce->pending++;
 	if (arrival->store + 1 > reduce->slots)
 		reduce->slots = arrival->store + 1;
+	return SPAN_OK;
 }

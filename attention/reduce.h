@@ -6,14 +6,15 @@
 
 #include "attention/tree.h"
 
-/* Most partials of one row that can wait: two a level would have merged. */
+/* Most partials of one row that may wait. Rings need 2 log2 P; an order made by hand that
+ * needs more than this is refused. */
 enum { SPAN_REDUCE_PENDING = 64 };
 
 /* What merging does with one arrival, in order: each merge joins the arriving partial with the
  * one waiting in `slot`, which is the left (earlier) or right sibling. */
 typedef struct {
-	int8_t slot;
-	int8_t waiting_is_left;
+	int16_t slot;
+	int16_t waiting_is_left;
 } span_merge;
 
 typedef struct {
@@ -40,7 +41,7 @@ typedef struct {
 void span_reduce_start(span_reduce *reduce, const span_tree *tree, int64_t tile_first,
                        int64_t tile_end, int32_t schedule, int32_t expected);
 
-/* The partial of `node` arrives. */
-void span_reduce_arrive(span_reduce *reduce, span_node node, span_arrival *arrival);
+/* The partial of `node` arrives. Returns SPAN_EUNSUPPORTED when too many would wait. */
+span_status span_reduce_arrive(span_reduce *reduce, span_node node, span_arrival *arrival);
 
 #endif
