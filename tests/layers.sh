@@ -1,0 +1,126 @@
+#!/bin/bash
+# Who may include what, what the library exports, and whether its headers stand alone.
+#
+#     tests/layers.sh BUILD-FOLDER PUBLIC-HEADER...     from the top of the tree
+#
+# The rules are those of CONTRIBUTING.md, "Layers".
+set -u
+. "$(dirname "$0")/count.sh"
+
+build=$1
+shift
+headers=("$@")
+CC=${CC:-cc}
+CXX=${CXX:-c++}
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+
+sources() # FOLDER...
+{
+	find "$@" -name '*.[ch]' 2>/dev/null | sort
+}
+
+# Lines "file:number:#include ..." that match PATTERN.
+includes() # PATTERN FILE...
+{
+	local pattern=$1
+
+	shift
+	[ $# -eq 0 ] || grep -HnE "^[[:space:]]*#[[:space:]]*include[[:space:]]*$pattern" "$@"
+}
+
+none() # WHAT OFFENDERS
+{
+	if [ -z "$2" ]; then
+		pass
+	else
+		fail "$1"
+		printf '%s\n' "$2"
+	fi
+}
+
+only_ours() # FOLDER ALLOWED-FOLDERS
+{
+	none "$1 includes in quotes only from: $2" \
+		"$(includes '"' $(sources "$1") | grep -vE "\"(${2// /|})/")"
+}
+
+home() # HEADER-PATTERN PLACE
+{
+	none "$1 is included only in $2" \
+		"$(includes "[<\"]($1)[>\"]" $(sources topo attention plugin) | grep -v "^$2")"
+}
+
+check_includes()
+{
+	only_ours topo "topo"
+	only_ours attention "attention topo"
+	only_ours plugin "plugin topo"
+	home 'hwloc(/.*)?\.h' topo/discover.c
+	home 'mpi\.h' attention/transport_mpi.c
+	home 'nccl[^/]*\.h' attention/transport_nccl.c
+	home 'cu(da|blas|dnn|rand)[^/]*\.h' attention/cuda/
+	home '[a-z]*mmintrin\.h|x86intrin\.h' attention/kernels/
+	none "public headers include only public headers and the C library" "$(
+		includes '' "${headers[@]}" |
+			grep -vE '"(topo|attention)/span_[a-z_]+\.h"|<(stddef|stdint|stdio)\.h>'
+	)"
+}
+
+# Names of functions that the public headers declare with SPAN_API. A declaration may go over
+# several lines; its name is the word before the first bracket.
+declared()
+{
+	sed -e 's/^SPAN_API/\n&/' "${headers[@]}" | tr '\n' ' ' | grep -oE 'SPAN_API [^(;]*\(' |
+		grep -oE 'span_[a-z0-9_]+ *\($' | tr -d ' (' | sort -u
+}
+
+check_symbols()
+{
+	nm -D --defined-only "$build/libspan.so" | awk '{print $3}' | sort -u >"$scratch/exported"
+	declared >"$scratch/declared"
+	none "libspan.so exports only span_*" "$(grep -v '^span_' "$scratch/exported")"
+	none "every exported symbol is declared in a public header" \
+		"$(comm -23 "$scratch/exported" "$scratch/declared")"
+	none "every declared function is exported" \
+		"$(comm -13 "$scratch/exported" "$scratch/declared")"
+	none "the library neither prints, exits nor aborts" "$(
+		nm -A --undefined-only "$build/libspan.a" |
+			grep -E ' U (v?printf|puts|putchar|perror|_?exit|abort|stdout|stderr)(@|$)'
+	)"
+	none "only kernels/select.c reads the environment" "$(
+		nm -A --undefined-only "$build/libspan.a" |
+			grep -E ' U (secure_)?getenv(@|$)' | grep -v ':select\.o:'
+	)"
+	for isa in avx2 avx512; do
+		[ -f "$build/obj/attention/kernels/$isa.o" ] || continue
+		none "kernels/$isa.c defines its table and nothing else that could be called" "$(
+			nm --defined-only --extern-only "$build/obj/attention/kernels/$isa.o" |
+				grep -v " span_kernels_$isa\$"
+		)"
+	done
+}
+
+# Each header by itself, from a folder that holds the public ones only.
+check_headers()
+{
+	local header strict="-pedantic -Wall -Wextra -Werror -fsyntax-only -I$scratch"
+
+	mkdir -p "$scratch/topo" "$scratch/attention"
+	for header in "${headers[@]}"; do
+		cp "$header" "$scratch/$header"
+	done
+	for header in "${headers[@]}"; do
+		echo "#include \"$header\"" >"$scratch/alone.c"
+		try "$header alone as C11" $CC -std=c11 $strict "$scratch/alone.c"
+		if have "$CXX"; then
+			try "$header alone as C++" $CXX -x c++ -std=c++11 $strict "$scratch/alone.c"
+		fi
+	done
+	have "$CXX" || skip "c++" "headers were not compiled as C++"
+}
+
+check_includes
+check_symbols
+check_headers
+close_count
