@@ -78,8 +78,9 @@ struct span_transport {
 /* Check a transport a caller hands in: size, ranks, functions. Returns SPAN_EINVAL. */
 SPAN_API span_status span_transport_check(const span_transport *transport);
 
-/* A 64-bit digest of n bytes: any change of up to 8 neighbouring bytes changes it, others are
- * missed once in 2^64. Not for adversaries. The same on every machine of one byte order. */
+/* A 64-bit digest of n bytes, CRC-64/GO-ISO: any change of up to 8 neighbouring bytes changes
+ * it, others are missed once in 2^64. Not for adversaries. data may be NULL when n is 0. The
+ * same on every machine of one byte order. */
 SPAN_API uint64_t span_digest(const void *data, size_t n);
 
 /* The local transport: ranks are threads of one process, and blocks really travel by copy.
