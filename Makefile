@@ -217,8 +217,8 @@ install: $(LIBS) ## libraries, headers, span.pc into prefix
 	@ln -sf $(SONAME) $(LIB_DIR)/libspan.so
 	@printf '%s\n' 'prefix=$(prefix)' 'libdir=$(libdir)' 'includedir=$(includedir)' '' \
 		'Name: span' 'Description: sequence-parallel attention' 'Version: $(VERSION)' \
-		'Requires.private: hwloc' 'Cflags: -I$${includedir}/span' \
-		'Libs: -L$${libdir} -lspan' 'Libs.private: -lm -pthread' \
+		'Cflags: -I$${includedir}/span' \
+		'Libs: -L$${libdir} -lspan' 'Libs.private: -lhwloc -lm -pthread' \
 		>$(LIB_DIR)/pkgconfig/span.pc
 	@echo "installed span $(VERSION) in $(DESTDIR)$(prefix)"
 

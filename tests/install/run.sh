@@ -1,0 +1,95 @@
+#!/bin/bash
+# make install puts down a library that C and C++ programs can build against with pkg-config
+# alone; make uninstall takes all of it away.
+#
+#     tests/install/run.sh BUILD-FOLDER     from the top of the tree, after make
+set -u
+. "$(dirname "$0")/../count.sh"
+
+build=$1
+MAKE=${MAKE:-make}
+CC=${CC:-cc}
+CXX=${CXX:-c++}
+root=$(mktemp -d)
+trap 'rm -rf "$root"' EXIT
+lib=$root/opt/span/lib
+# A sysroot stands for DESTDIR: what span.pc says of /opt/span is looked up below $root.
+export PKG_CONFIG_SYSROOT_DIR=$root PKG_CONFIG_PATH=$lib/pkgconfig LD_LIBRARY_PATH=$lib
+
+flags() # PKG-CONFIG-OPTION...
+{
+	pkg-config "$@" span
+}
+
+install_into_root()
+{
+	$MAKE -s O="$build" prefix=/opt/span DESTDIR="$root" "$1"
+}
+
+expected_files()
+{
+	printf '%s\n' libspan.a libspan.so "$soname" "libspan.so.$version" pkgconfig/span.pc |
+		sed 's|^|opt/span/lib/|'
+	ls topo/span_*.h attention/span_*.h | sed 's|^|opt/span/include/span/|'
+}
+
+found_files()
+{
+	(cd "$root" && find . ! -type d ! -path './work/*' | sed 's|^\./||')
+}
+
+strict="-Wall -Wextra -pedantic -Werror"
+build_c()
+{
+	$CC -std=c11 $strict tests/install/consumer.c -o "$root/work/c" \
+		$(flags --cflags --libs) -lm
+}
+
+build_static()
+{
+	$CC -std=c11 $strict tests/install/consumer.c -o "$root/work/static" \
+		$(flags --cflags --static --libs | sed 's/-lspan /-l:libspan.a /')
+}
+
+build_cxx()
+{
+	$CXX -std=c++11 $strict tests/install/consumer.cc -o "$root/work/cxx" \
+		$(flags --cflags --libs)
+}
+
+says_version() # PROGRAM
+{
+	[ "$("$root/work/$1")" = "$version" ]
+}
+
+needs_soname()
+{
+	LC_ALL=C readelf -d "$root/work/c" | grep -q "NEEDED.*\[$soname\]"
+}
+
+stands_alone() # PROGRAM
+{
+	! LC_ALL=C readelf -d "$root/work/$1" | grep -q 'NEEDED.*libspan'
+}
+
+mkdir "$root/work"
+try "make install" install_into_root install
+version=$(flags --modversion)
+soname=$(LC_ALL=C readelf -d "$lib/libspan.so" | sed -n 's/.*SONAME.*\[\(.*\)\]/\1/p')
+try "exactly the promised files" diff <(expected_files | sort) <(found_files | sort)
+try "a C program builds" build_c
+try "a C program runs" says_version c
+try "a C program asks for $soname" needs_soname
+try "a static C program builds" build_static
+try "a static C program runs" says_version static
+try "a static C program needs no libspan.so" stands_alone static
+if have "$CXX"; then
+	try "a C++ program builds" build_cxx
+	try "a C++ program runs" says_version cxx
+else
+	skip "c++" "no C++ program was built"
+fi
+try "make uninstall" install_into_root uninstall
+try "uninstall leaves no file" diff /dev/null <(found_files)
+try "uninstall leaves no folder of its own" test ! -e "$root/opt/span/include/span"
+close_count
