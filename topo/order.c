@@ -8,8 +8,10 @@
 #include "topo/log.h"
 
 static const char *const kind_names[] = {
-	[SPAN_ORDER_AUTO] = "auto",         [SPAN_ORDER_RING] = "ring",
-	[SPAN_ORDER_NODE_FIRST] = "node-first", [SPAN_ORDER_PAIRWISE] = "pairwise",
+	[SPAN_ORDER_AUTO] = "auto",
+	[SPAN_ORDER_RING] = "ring",
+	[SPAN_ORDER_NODE_FIRST] = "node-first",
+	[SPAN_ORDER_PAIRWISE] = "pairwise",
 	[SPAN_ORDER_ALL_GATHER] = "all-gather",
 };
 
@@ -34,7 +36,19 @@ span_status span_order_kind_parse(const char *name, span_order_kind *kind)
 		}
 	}
 	return span_fail(SPAN_EINVAL, "span_order_kind_parse: name is \"%.64s\"; known are auto, "
-	                 "ring, node-first, pairwise and all-gather", name);
+	                              "ring, node-first, pairwise and all-gather",
+	                 name);
+}
+
+static const char *const way_back_names[] = {
+	[SPAN_RETURN_AUTO] = "auto",
+	[SPAN_RETURN_DIRECT] = "direct",
+	[SPAN_RETURN_GROUP_FIRST] = "group-first",
+};
+
+const char *span_order_way_back_name(span_return_kind way_back)
+{
+	return way_back_names[way_back];
 }
 
 static span_status check_options(const span_order_options *options)
@@ -45,16 +59,19 @@ static span_status check_options(const span_order_options *options)
 		return span_fail(SPAN_EINVAL, "span_order_create: options is NULL");
 	if (options->size != sizeof(*options))
 		return span_fail(SPAN_EINVAL, "span_order_create: size is %zu; this library knows "
-		                 "span_order_options of %zu bytes", options->size,
+		                              "span_order_options of %zu bytes",
+		                 options->size,
 		                 sizeof(*options));
 	kind = (int)options->kind;
 	if (kind < 0 || kind >= KINDS)
 		return span_fail(SPAN_EINVAL, "span_order_create: kind is %d; a span_order_kind "
-		                 "is from 0 to %d", kind, KINDS - 1);
+		                              "is from 0 to %d",
+		                 kind, KINDS - 1);
 	way_back = (int)options->way_back;
 	if (way_back < SPAN_RETURN_AUTO || way_back > SPAN_RETURN_GROUP_FIRST)
 		return span_fail(SPAN_EINVAL, "span_order_create: way_back is %d; a "
-		                 "span_return_kind is from 0 to %d", way_back,
+		                              "span_return_kind is from 0 to %d",
+		                 way_back,
 		                 SPAN_RETURN_GROUP_FIRST);
 	if (options->ranks < 1 || options->ranks > SPAN_ORDER_MAX_RANKS)
 		return span_fail(SPAN_EINVAL, "span_order_create: ranks is %d; it is from 1 to %d",

@@ -35,6 +35,11 @@ struct span_order_leg {
 	int32_t use;
 };
 
+/* The first line of a file. */
+#define SPAN_ORDER_FORMAT 1
+
+const char *span_order_way_back_name(span_return_kind way_back);
+
 typedef void span_order_visit(void *argument, const struct span_order_leg *leg);
 
 /* Everything of an order but its steps: checked options, places, the way back. */

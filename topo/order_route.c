@@ -34,7 +34,11 @@ static void emit(const struct journey *journey, int32_t from, int32_t to, int32_
                  int32_t use)
 {
 	struct span_order_leg leg = {
-		.block = journey->block, .from = from, .to = to, .post = post, .use = use,
+		.block = journey->block,
+		.from = from,
+		.to = to,
+		.post = post,
+		.use = use,
 	};
 
 	if (to == journey->block) {

@@ -10,7 +10,7 @@
 /* Room for a message with a path in it; a longer one ends in "...". */
 #define MESSAGE_BYTES 512
 
-#define TEXT_OF(x) #x
+#define TEXT_OF(x)                        #x
 #define VERSION_TEXT(major, minor, patch) TEXT_OF(major) "." TEXT_OF(minor) "." TEXT_OF(patch)
 
 /* The log hook of the process: one of the few mutable globals, see span_set_log. */
