@@ -43,6 +43,7 @@ TEST_SRC := $(wildcard tests/topo/*.c tests/attention/*.c tests/double/*.c tests
 HELPER_SRC := $(foreach f,$(TEST_SRC),$(if $(filter test_%,$(notdir $f)),,$f))
 PLAIN_SRC := $(wildcard tests/tsan/*.c)
 BENCH_SRC := $(wildcard tests/bench/bench_*.c)
+BENCH_HELPER := $(filter-out $(BENCH_SRC),$(wildcard tests/bench/*.c))
 TRAIN_SRC := $(wildcard ext-examples/train/*.c)
 
 objects = $(patsubst %.c,$(O)/obj/%.o,$(1))
@@ -63,7 +64,7 @@ ALL_LDFLAGS = -pthread $(SANITIZE) $(LDFLAGS)
 HWLOC_CFLAGS = $(shell $(PKG_CONFIG) --cflags hwloc)
 LIB_LDLIBS = $(shell $(PKG_CONFIG) --libs hwloc) -lm
 CRITERION = $(shell $(PKG_CONFIG) --libs criterion)
-STAGED = PKG_CONFIG_PATH=$(STAGE)/lib/pkgconfig $(PKG_CONFIG)
+STAGED = PKG_CONFIG_PATH=$(STAGE)/lib/pkgconfig:$$PKG_CONFIG_PATH $(PKG_CONFIG)
 
 # Neither of the two -fno changes a bit: kernels read no errno and no exception flag.
 $(O)/obj/attention/kernels/%.o: OWN = -O3 -fno-math-errno -fno-trapping-math $(ISA)
@@ -78,7 +79,7 @@ Q := $(if $(V),,@)
 say = @$(if $(V),:,printf '  %-5s %s\n' $(1) $(2))
 MAKE_AGAIN = +@$(MAKE) --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(JOBS))
 
-.PHONY: all trainer
+.PHONY: all trainer always
 all: $(LIBS) ## libspan.a and libspan.so (default)
 trainer: $(TRAINER) ## the training example alone
 
@@ -88,7 +89,6 @@ $(O)/obj/%.o: %.c $(O)/flags
 	$(Q)$(CC) $(ALL_CFLAGS) -fPIC -I. $(OWN) -MMD -MP -c $< -o $@
 
 # Anything that changes the command line of the compiler makes everything new.
-.PHONY: always
 $(O)/flags: always
 	@mkdir -p $(@D)
 	@echo '$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS)' | cmp -s - $@ || \
@@ -104,20 +104,20 @@ $(O)/libspan.so: $(call objects,$(LIB_SRC))
 		-o $@ $(LIB_LDLIBS)
 	$(Q)ln -sf libspan.so $(O)/$(SONAME)
 
-$(RUNNER): $(call objects,$(TEST_SRC)) $(O)/libspan.a
+define link
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_LDFLAGS) $^ -o $@ $(CRITERION) $(LIB_LDLIBS)
+	$(Q)$(CC) $(ALL_LDFLAGS) $^ -o $@ $(1) $(LIB_LDLIBS)
+endef
+
+$(RUNNER): $(call objects,$(TEST_SRC)) $(O)/libspan.a
+	$(call link,$(CRITERION))
 
 $(PLAIN): $(O)/tests/%: $(O)/obj/tests/tsan/%.o $(call objects,$(HELPER_SRC)) $(O)/libspan.a
-	$(call say,LD,$@)
-	@mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_LDFLAGS) $^ -o $@ $(LIB_LDLIBS)
+	$(call link)
 
-$(BENCH): $(O)/bench/%: $(O)/obj/tests/bench/%.o $(O)/obj/tests/bench/report.o $(O)/libspan.a
-	$(call say,LD,$@)
-	@mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_LDFLAGS) $^ -o $@ $(LIB_LDLIBS)
+$(BENCH): $(O)/bench/%: $(O)/obj/tests/bench/%.o $(call objects,$(BENCH_HELPER)) $(O)/libspan.a
+	$(call link)
 
 # The examples see nothing but what `make install` puts down.
 $(STAGE)/lib/pkgconfig/span.pc: $(LIBS) $(HEADERS)
@@ -185,13 +185,14 @@ format-check: ## whether format would change anything
 	@tests/format.sh
 
 static: ## static analysis: cppcheck and the second compiler
-	@tests/static.sh $(LIB_SRC)
+	@tests/static.sh $(LIB_SRC) $(TRAIN_SRC)
 
 test-install: $(LIBS) ## install, build against it in C and C++, uninstall
 	@MAKE='$(MAKE)' CC='$(CC)' tests/install/run.sh $(O)
 
 test-asan: ## the tests under AddressSanitizer and UBSan
 	$(MAKE_AGAIN) O=$(O)-address-undefined SAN=address,undefined now-test
+
 test-tsan: ## the plain programs under ThreadSanitizer
 	$(MAKE_AGAIN) O=$(O)-thread SAN=thread now-plain
 
