@@ -79,7 +79,6 @@ Q := $(if $(V),,@)
 say = @$(if $(V),:,printf '  %-5s %s\n' $(1) $(2))
 MAKE_AGAIN = +@$(MAKE) --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(JOBS))
 
-.PHONY: all trainer always
 all: $(LIBS) ## libspan.a and libspan.so (default)
 trainer: $(TRAINER) ## the training example alone
 
@@ -134,7 +133,6 @@ $(TRAINER): $(TRAIN_SRC) $(wildcard ext-examples/train/*.h) $(STAGE)/lib/pkgconf
 
 # --- run, test, bench --------------------------------------------------------------------
 
-.PHONY: run test test-full bench bench-peers now-run now-test now-bench now-bench-peers deps
 run: deps ## train a transformer on real text, on 1 and on 4 ranks
 	$(MAKE_AGAIN) now-run
 test: deps ## the tests
@@ -167,8 +165,6 @@ now-bench: $(BENCH)
 
 # --- check -------------------------------------------------------------------------------
 
-.PHONY: check layers format format-check static test-asan test-tsan
-.PHONY: test-valgrind test-install now-plain
 again = script $(MAKE) --no-print-directory
 check: deps ## all of the checks below
 	+@O=$(O) tests/run -o $(O)/logs-check "$(again) layers" "$(again) format-check" \
@@ -207,7 +203,6 @@ test-valgrind: $(PLAIN) ## the plain programs under valgrind
 HEADER_DIR := $(DESTDIR)$(includedir)/span
 LIB_DIR := $(DESTDIR)$(libdir)
 
-.PHONY: install uninstall
 install: $(LIBS) ## libraries, headers, span.pc into prefix
 	@install -d $(LIB_DIR)/pkgconfig $(HEADER_DIR)/topo $(HEADER_DIR)/attention
 	@install -m 644 $(filter topo/%,$(HEADERS)) $(HEADER_DIR)/topo
@@ -231,8 +226,10 @@ uninstall: ## take them away again
 
 # --- the rest ----------------------------------------------------------------------------
 
+.PHONY: all always trainer run test test-full bench bench-peers deps check layers format \
+	format-check static test-asan test-tsan test-valgrind test-install install uninstall \
+	clean config help now-run now-test now-plain now-bench now-bench-peers
 found = $(shell $(PKG_CONFIG) --modversion $(1) 2>/dev/null || echo "not found: $(2)")
-.PHONY: clean config help
 clean: ## remove what was built
 	rm -rf $(O)
 
