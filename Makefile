@@ -112,7 +112,12 @@ endef
 $(RUNNER): $(call objects,$(TEST_SRC)) $(O)/libspan.a
 	$(call link,$(CRITERION))
 
-$(PLAIN): $(O)/tests/%: $(O)/obj/tests/tsan/%.o $(call objects,$(HELPER_SRC)) $(O)/libspan.a
+# An archive, so that a plain program gets only the helpers it calls, and no Criterion.
+$(O)/tests/helpers.a: $(call objects,$(HELPER_SRC))
+	@mkdir -p $(@D)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+$(PLAIN): $(O)/tests/%: $(O)/obj/tests/tsan/%.o $(O)/tests/helpers.a $(O)/libspan.a
 	$(call link)
 
 $(BENCH): $(O)/bench/%: $(O)/obj/tests/bench/%.o $(call objects,$(BENCH_HELPER)) $(O)/libspan.a
@@ -173,13 +178,10 @@ check: deps ## all of the checks below
 
 layers: $(LIBS) ## who includes what; what is exported; headers alone in C and C++
 	@CC='$(CC)' tests/layers.sh $(O) $(HEADERS)
-
 format: ## rewrite the sources as .clang-format says
 	@tests/format.sh --rewrite
-
 format-check: ## whether format would change anything
 	@tests/format.sh
-
 static: ## static analysis: cppcheck and the second compiler
 	@tests/static.sh $(LIB_SRC) $(TRAIN_SRC)
 
@@ -188,7 +190,6 @@ test-install: $(LIBS) ## install, build against it in C and C++, uninstall
 
 test-asan: ## the tests under AddressSanitizer and UBSan
 	$(MAKE_AGAIN) O=$(O)-address-undefined SAN=address,undefined now-test
-
 test-tsan: ## the plain programs under ThreadSanitizer
 	$(MAKE_AGAIN) O=$(O)-thread SAN=thread now-plain
 

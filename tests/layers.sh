@@ -104,7 +104,7 @@ check_symbols()
 # Each header by itself, from a folder that holds the public ones only.
 check_headers()
 {
-	local header strict="-pedantic -Wall -Wextra -Werror -fsyntax-only -I$scratch"
+	local header strict="-pedantic -Wall -Wextra -Werror -c -o /dev/null -I$scratch"
 
 	mkdir -p "$scratch/topo" "$scratch/attention"
 	for header in "${headers[@]}"; do
