@@ -35,22 +35,25 @@ SPAN_API void span_gradient_begin(span_gradient *gradient);
 
 /* Where the contribution of the tile in `slot` of this rank is to be written, [n] f32, with
  * undefined contents: the caller fills it and calls span_gradient_add. Belongs to gradient;
- * valid until the next call. */
+ * valid until the next call. NULL when span_gradient_add would refuse the slot, or when slots
+ * come in another order than that of the tree positions and memory is out. */
 SPAN_API float *span_gradient_slot(span_gradient *gradient, int64_t slot);
 
 /* Take the contribution just written for `slot`, of a tile with `tokens` counted tokens. Slots
- * come in any order, each once; the order of the tree positions needs the least memory
- * (span_gradient_next_slot). Returns SPAN_EINVAL for a slot that is out of range, was already
- * added, or is not the one span_gradient_slot was asked for last. */
+ * come in any order, each once; the order of the tree positions (span_gradient_order) needs no
+ * more memory than span_gradient_create took. Returns SPAN_EINVAL for a slot that is out of
+ * range, was already added, or is not the one span_gradient_slot was asked for last, and for
+ * tokens < 0. */
 SPAN_API span_status span_gradient_add(span_gradient *gradient, int64_t slot, int64_t tokens);
 
 /* The slots of this rank in the order of their tree positions: the i-th of them. */
 SPAN_API int64_t span_gradient_order(const span_gradient *gradient, int64_t i);
 
-/* Sum over all ranks, collectively, once every slot was added.
+/* Sum over all ranks, collectively, once every slot was added; then a new sum begins.
  *   sum    [n] f32 out  the same bits on every rank
  *   tokens out          sum of all counts
- * Returns SPAN_EINVAL when a slot is missing, SPAN_ECOMM, SPAN_ETIMEOUT, SPAN_EINTEGRITY. */
+ * Every NaN becomes one quiet NaN. Returns SPAN_EINVAL when a slot is missing; SPAN_ECOMM,
+ * SPAN_ETIMEOUT, SPAN_EINTEGRITY, after which the transport has been aborted. */
 SPAN_API span_status span_gradient_sum(span_gradient *gradient, float *sum, int64_t *tokens);
 
 #ifdef __cplusplus
