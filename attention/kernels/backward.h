@@ -1,0 +1,339 @@
+/* Part of template.h: one backward leaf.
+ *
+ * Key blocks outside, then query heads, then row blocks: so the chains of dk and dv run over
+ * (head, row) and those of dq over keys. Per row block two products give scores and dP, a
+ * pass over them P and E = P (dP - delta), and three products dv, dk and dq.
+ *
+ * As in the forward, a masked element is never multiplied: what rows and keys of a register
+ * block see in common goes through the product; before it for keys, behind it for rows, the
+ * diagonal is walked pair by pair in the order of the chain. */
+
+enum {
+	ROW_BLOCK = 96,
+	KEY_BLOCK = 256,
+	PAIR_STRIDE = KEY_BLOCK + SPAN_LANES
+};
+
+struct backward {
+	const span_backward_leaf *leaf;
+	int width;
+	int several;         /* key blocks: more than one */
+	float *p;            /* [ROW_BLOCK][PAIR_STRIDE] */
+	float *e;            /* the same */
+	float *corner;       /* [BLOCK_ROWS][width] */
+	float *dk_chain;     /* [KEY_BLOCK][width] unfinished chains of a leaf that adds */
+	float *dv_chain;
+	float *dq_chain;     /* [heads][tile][width] the same, when there are several key blocks */
+};
+
+/* One key block and, inside it, one row block. */
+struct pairs {
+	int first_key;
+	int keys;
+	int head;
+	int first_row;
+	int rows;
+	int64_t shift;       /* row r of the block sees key j of the block iff j <= r + shift */
+	const float *q;      /* [rows][width] */
+	const float *dout;
+};
+
+static size_t leaf_scratch(int32_t tile, int32_t width, int32_t heads)
+{
+	size_t wide = (size_t)width;
+
+	return sizeof(float) * (2 * (size_t)ROW_BLOCK * PAIR_STRIDE +
+	                        (BLOCK_ROWS + 2 * (size_t)KEY_BLOCK) * wide +
+	                        (tile > KEY_BLOCK ? (size_t)heads * (size_t)tile * wide : 0));
+}
+
+static void backward_open(struct backward *b, const span_backward_leaf *leaf)
+{
+	b->leaf = leaf;
+	b->width = span_width(leaf->head_size);
+	b->several = leaf->keys > KEY_BLOCK;
+	b->p = leaf->scratch;
+	b->e = b->p + ROW_BLOCK * PAIR_STRIDE;
+	b->corner = b->e + ROW_BLOCK * PAIR_STRIDE;
+	b->dk_chain = b->corner + BLOCK_ROWS * b->width;
+	b->dv_chain = b->dk_chain + KEY_BLOCK * b->width;
+	b->dq_chain = b->dv_chain + KEY_BLOCK * b->width;
+}
+
+/* P = exp2(s - lse2) and E = P (dP - delta) over n pairs of one row. */
+INLINE void row_pairs(float *p, float *e, int n, float lse2, float delta)
+{
+	const vector most = v_set(SPAN_EXP2_INFINITE);
+
+	for (int j = 0; j < n; j += W) {
+		vector x = v_exp2(v_min(most, v_load(p + j) - v_set(lse2)));
+
+		v_store(p + j, x);
+		v_store(e + j, x * (v_load(e + j) - v_set(delta)));
+	}
+}
+
+static int block_rows(int left)
+{
+	return left < BLOCK_ROWS ? left : BLOCK_ROWS;
+}
+
+/* P and E of a row block, as far as its rows see; what stands behind is not used. */
+static void block_pairs(const struct backward *b, const struct pairs *x)
+{
+	const span_backward_leaf *leaf = b->leaf;
+	const float *lse2 = leaf->lse2 + x->head * leaf->row_head + x->first_row;
+	const float *delta = leaf->delta + x->head * leaf->row_head + x->first_row;
+	int64_t packed = (int64_t)x->first_key * b->width;
+	struct product c = {
+		.steps = leaf->head_size,
+		.a_row = b->width,
+		.a_step = 1,
+		.b_step = PANEL,
+		.b_panel = (int64_t)PANEL * b->width,
+		.stride = PAIR_STRIDE,
+	};
+
+	for (int r = 0, rows; r < x->rows; r += rows) {
+		int n;
+
+		rows = block_rows(x->rows - r);
+		n = span_visible(r + rows - 1, x->shift, x->keys);
+		n = (n + W - 1) / W * W;
+		c.a = x->q + (int64_t)r * b->width;
+		c.b = leaf->k_packed + packed;
+		c.target = b->p + r * PAIR_STRIDE;
+		multiply(&c, rows, n);
+		c.a = x->dout + (int64_t)r * b->width;
+		c.b = leaf->v_packed + packed;
+		c.target = b->e + r * PAIR_STRIDE;
+		multiply(&c, rows, n);
+		for (int i = r; i < r + rows; i++)
+			row_pairs(b->p + i * PAIR_STRIDE, b->e + i * PAIR_STRIDE, n, lse2[i],
+			          delta[i]);
+	}
+}
+
+/* A row of the corner begins where `end` says chains begin. */
+INLINE void begin_row(const struct product *end, int i, float *chain, int width)
+{
+	for (int d = 0; d < width; d += W)
+		v_store(chain + d, end->start ? v_load(end->start + i * end->stride + d)
+		                              : (vector){ 0 });
+}
+
+/* One of dv = P^T dout and dk = E^T q for up to BLOCK_ROWS keys from `key` of the block: the
+ * rows that see only some of them come first. */
+static void keys_product(const struct backward *b, const struct pairs *x, int key, int keys,
+                         const float *weights, const float *rows, const struct product *end)
+{
+	int64_t all = key + keys - 1 - x->shift; /* the first row that sees all of them */
+	int common = all < 0 ? 0 : all < x->rows ? (int)all : x->rows;
+	struct product c = *end;
+
+	c.a = weights + (int64_t)common * PAIR_STRIDE + key;
+	c.a_row = 1;
+	c.a_step = PAIR_STRIDE;
+	c.b = rows + (int64_t)common * b->width;
+	c.b_step = b->width;
+	c.b_panel = PANEL;
+	c.steps = x->rows - common;
+	if (common) {
+		for (int i = 0; i < keys; i++) {
+			int64_t sees = key + i - x->shift;
+
+			begin_row(end, i, b->corner + i * b->width, b->width);
+			for (int r = sees < 0 ? 0 : (int)sees; r < common; r++)
+				row_step(weights[r * PAIR_STRIDE + key + i],
+				         rows + (int64_t)r * b->width, b->corner + i * b->width,
+				         b->width);
+		}
+		c.start = b->corner;
+	}
+	multiply(&c, keys, b->width);
+}
+
+/* dq = E K for up to BLOCK_ROWS rows from `row` of the block: the keys that only some of them
+ * see come last. Rows that see nothing are written only where a leaf sets them. */
+static void rows_product(const struct backward *b, const struct pairs *x, int row, int rows,
+                         const struct product *end)
+{
+	const float *k = b->leaf->k + (int64_t)x->first_key * b->width;
+	const float *e = b->e + row * PAIR_STRIDE;
+	int common = span_visible(row, x->shift, x->keys);
+	struct product c = *end;
+
+	c.a = e;
+	c.a_row = PAIR_STRIDE;
+	c.a_step = 1;
+	c.b = k;
+	c.b_step = b->width;
+	c.b_panel = PANEL;
+	c.steps = common;
+	if (common == span_visible(row + rows - 1, x->shift, x->keys)) {
+		multiply(&c, rows, b->width);
+		return;
+	}
+	c.plus = NULL;
+	c.target = b->corner;
+	multiply(&c, rows, b->width);
+	for (int i = 0; i < rows; i++) {
+		float *chain = b->corner + i * b->width;
+		int64_t at = (int64_t)i * b->width;
+		int seen = span_visible(row + i, x->shift, x->keys);
+
+		if (!seen && b->leaf->write_dq != SPAN_WRITE_SET)
+			continue;
+		for (int j = common; j < seen; j++)
+			row_step(e[i * PAIR_STRIDE + j], k + (int64_t)j * b->width, chain,
+			         b->width);
+		for (int d = 0; d < b->width; d += W)
+			v_store(end->target + at + d,
+			        finished(end, i, at + d, v_load(chain + d)));
+	}
+}
+
+static void zero_rows(float *target, int rows, int width)
+{
+	memset(target, 0, sizeof(float) * (size_t)rows * (size_t)width);
+}
+
+/* The step of a row block in the chains of dq. With several key blocks a leaf that adds
+ * gathers its chains apart. */
+static void block_dq(const struct backward *b, const struct pairs *x)
+{
+	const span_backward_leaf *leaf = b->leaf;
+	int apart = b->several && leaf->write_dq == SPAN_WRITE_ADD;
+	int fresh = x->first_key == 0 && leaf->write_dq != SPAN_WRITE_CONTINUE;
+
+	for (int r = 0, rows; r < x->rows; r += rows) {
+		int64_t row = x->first_row + r;
+		float *dq = leaf->dq + x->head * leaf->dq_head + row * b->width;
+		struct product end = { .target = dq, .stride = b->width };
+
+		rows = block_rows(x->rows - r);
+		if (apart)
+			end.target = b->dq_chain +
+			             ((int64_t)x->head * leaf->tile + row) * b->width;
+		if (leaf->write_dq == SPAN_WRITE_ADD && !apart)
+			end.plus = dq;
+		else if (!fresh)
+			end.start = end.target;
+		if (span_visible(r + rows - 1, x->shift, x->keys))
+			rows_product(b, x, r, rows, &end);
+		else if (fresh && leaf->write_dq == SPAN_WRITE_SET)
+			zero_rows(dq, rows, b->width);
+	}
+}
+
+/* How the chains of a key block go through its row blocks. Where the first one sees every key
+ * the first step starts them and the last one adds; else they are kept apart from what
+ * they are added to, or in place after zeroing. */
+struct key_chains {
+	int fused;
+	int steps;
+	int done;
+};
+
+static struct product keys_end(const struct backward *b, const struct key_chains *chains,
+                               float *target, float *apart)
+{
+	span_write write = b->leaf->write_dkv;
+	struct product end = { .stride = b->width };
+	float *buffer = write == SPAN_WRITE_ADD ? apart : target;
+	int first = chains->done == 0, last = chains->done == chains->steps - 1;
+
+	end.target = buffer;
+	end.start = chains->fused && first && write != SPAN_WRITE_CONTINUE ? NULL : buffer;
+	if (chains->fused && last && write == SPAN_WRITE_ADD)
+		end.target = target, end.plus = target;
+	return end;
+}
+
+/* The step of a row block in the chains of dk and dv. */
+static void block_dkv(const struct backward *b, const struct pairs *x,
+                      const struct key_chains *chains)
+{
+	int64_t first = (int64_t)x->first_key * b->width;
+	int seen = span_visible(x->rows - 1, x->shift, x->keys);
+	struct product dv = keys_end(b, chains, b->leaf->dv + first, b->dv_chain);
+	struct product dk = keys_end(b, chains, b->leaf->dk + first, b->dk_chain);
+
+	for (int j = 0; j < seen; j += BLOCK_ROWS) {
+		struct product *both[] = { &dv, &dk };
+
+		keys_product(b, x, j, block_rows(seen - j), b->p, x->dout, &dv);
+		keys_product(b, x, j, block_rows(seen - j), b->e, x->q, &dk);
+		for (int i = 0; i < 2; i++) {
+			both[i]->target += BLOCK_ROWS * b->width;
+			if (both[i]->start)
+				both[i]->start += BLOCK_ROWS * b->width;
+			if (both[i]->plus)
+				both[i]->plus += BLOCK_ROWS * b->width;
+		}
+	}
+}
+
+static void row_block(const struct backward *b, struct pairs *x, struct key_chains *chains)
+{
+	const span_backward_leaf *leaf = b->leaf;
+	int64_t at = x->head * leaf->q_head + (int64_t)x->first_row * b->width;
+
+	x->shift = leaf->shift + x->first_row - x->first_key;
+	x->q = leaf->q + at;
+	x->dout = leaf->dout + at;
+	if (span_visible(x->rows - 1, x->shift, x->keys)) {
+		block_pairs(b, x);
+		block_dkv(b, x, chains);
+		chains->done++;
+	}
+	block_dq(b, x);
+}
+
+static void key_block(const struct backward *b, int first_key)
+{
+	const span_backward_leaf *leaf = b->leaf;
+	int keys = leaf->keys - first_key < KEY_BLOCK ? leaf->keys - first_key : KEY_BLOCK;
+	int first_rows = leaf->rows < ROW_BLOCK ? leaf->rows : ROW_BLOCK;
+	int seen = span_visible(leaf->rows - 1, leaf->shift - first_key, keys);
+	int64_t at = (int64_t)first_key * b->width;
+	int adds = leaf->write_dkv == SPAN_WRITE_ADD;
+	struct key_chains chains = {
+		.fused = span_visible(first_rows - 1, leaf->shift - first_key, keys) == keys,
+		.steps = leaf->heads * ((leaf->rows + ROW_BLOCK - 1) / ROW_BLOCK),
+	};
+
+	if (!chains.fused && leaf->write_dkv != SPAN_WRITE_CONTINUE) {
+		zero_rows(adds ? b->dk_chain : leaf->dk + at, keys, b->width);
+		zero_rows(adds ? b->dv_chain : leaf->dv + at, keys, b->width);
+	}
+	for (int h = 0; h < leaf->heads; h++)
+		for (int r = 0; r < leaf->rows; r += ROW_BLOCK) {
+			struct pairs x = { .first_key = first_key, .keys = keys, .head = h,
+				           .first_row = r };
+
+			x.rows = leaf->rows - r < ROW_BLOCK ? leaf->rows - r : ROW_BLOCK;
+			row_block(b, &x, &chains);
+		}
+	if (!chains.fused && adds) {
+		add(leaf->dk + at, b->dk_chain, (size_t)(seen * b->width));
+		add(leaf->dv + at, b->dv_chain, (size_t)(seen * b->width));
+	}
+}
+
+static void leaf(const span_backward_leaf *leaf)
+{
+	struct backward b;
+	int first = leaf->shift < 0 ? (int)(leaf->shift < -leaf->rows ? leaf->rows : -leaf->shift)
+	                            : 0;
+
+	backward_open(&b, leaf);
+	for (int j = 0; j < leaf->keys; j += KEY_BLOCK)
+		key_block(&b, j);
+	if (!b.several || leaf->write_dq != SPAN_WRITE_ADD)
+		return;
+	for (int h = 0; h < leaf->heads; h++) /* rows before the first see nothing */
+		add(leaf->dq + h * leaf->dq_head + (int64_t)first * b.width,
+		    b.dq_chain + ((int64_t)h * leaf->tile + first) * b.width,
+		    (size_t)((leaf->rows - first) * b.width));
+}

@@ -1,0 +1,358 @@
+/* Part of template.h: one forward task.
+ *
+ * Tiles outside, slabs of BLOCK_ROWS query rows inside. A tile's keys are packed once and its
+ * values used in place where they can be. Per slab: scores into a strip that stays in L1, row
+ * maxima, probabilities, and the product with the values, whose end is the first merge of the
+ * leaf with its left sibling. Partials that wait lie on one stack a slab; the lowest of them
+ * is the task's own o.
+ *
+ * A masked element is never multiplied (0 * NaN would poison its row): keys that all rows of a
+ * slab see go through the product, the diagonal's tail row by row. A row of a slab that sees
+ * nothing of a tile takes part as an empty partial, which changes no bit but the sign of 0. */
+
+enum {
+	SLABS = (SPAN_KERNEL_ROWS + BLOCK_ROWS - 1) / BLOCK_ROWS,
+	ROW_PAD = 16 /* floats behind [rows], so that a slab's m and l are one vector */
+};
+
+struct slab {
+	int depth; /* partials that wait */
+	uint32_t address[SPAN_KERNEL_LEVELS];
+};
+
+struct forward {
+	const span_forward_task *task;
+	int width;
+	float *queries; /* [rows][width] scaled */
+	float *packed;  /* the tile's keys, see pack_keys */
+	float *values;  /* [tile][width] where the tile's cannot be used in place */
+	float *scores;  /* [BLOCK_ROWS][score_stride] */
+	int64_t score_stride;
+	float *leaf;    /* [BLOCK_ROWS][width] on its way through several merges */
+	float *m;       /* [levels][SPAN_KERNEL_ROWS + ROW_PAD] */
+	float *l;       /* the same */
+	float *o;       /* [levels - 1][SPAN_KERNEL_ROWS][width], levels from 1 on */
+	const float *v; /* the tile's values and their stride */
+	int64_t v_stride;
+	struct slab slabs[SLABS];
+};
+
+/* One leaf of a slab. */
+struct strip {
+	int first;  /* row of the task */
+	int rows;
+	int common; /* keys that all rows see */
+	int many;   /* keys that the last row sees */
+	float m[W];
+	float l[W];
+};
+
+/* The strip of scores is a little wider than a tile, so that rows do not share cache sets. */
+static int64_t strip_stride(int32_t tile)
+{
+	return (tile + SPAN_LANES - 1) / SPAN_LANES * SPAN_LANES + SPAN_LANES;
+}
+
+static size_t forward_scratch(int32_t tile, int32_t width, int32_t levels)
+{
+	size_t rows = SPAN_KERNEL_ROWS, wide = (size_t)width, deep = (size_t)levels;
+
+	return sizeof(float) *
+	       (rows * wide + packed_floats(tile, width) + (size_t)tile * wide +
+	        BLOCK_ROWS * ((size_t)strip_stride(tile) + wide) +
+	        2 * deep * (rows + ROW_PAD) + (deep - 1) * rows * wide);
+}
+
+static void forward_open(struct forward *f, const span_forward_task *task)
+{
+	size_t row_floats;
+
+	f->task = task;
+	f->width = span_width(task->head_size);
+	row_floats = (size_t)SPAN_KERNEL_ROWS * (size_t)f->width;
+	f->score_stride = strip_stride(task->tile);
+	f->queries = task->scratch;
+	f->packed = f->queries + row_floats;
+	f->values = f->packed + packed_floats(task->tile, f->width);
+	f->scores = f->values + (int64_t)task->tile * f->width;
+	f->leaf = f->scores + BLOCK_ROWS * f->score_stride;
+	f->m = f->leaf + BLOCK_ROWS * f->width;
+	f->l = f->m + task->levels * (SPAN_KERNEL_ROWS + ROW_PAD);
+	f->o = f->l + task->levels * (SPAN_KERNEL_ROWS + ROW_PAD);
+	for (int i = 0; i < SLABS; i++)
+		f->slabs[i].depth = 0;
+	load_rows(task->dtype, task->q, task->q_stride, task->rows, task->head_size,
+	          task->scale, f->queries);
+}
+
+/* m, l and o of a level of the stack at a row of the task. */
+static float *level_m(const struct forward *f, int level, int row)
+{
+	return f->m + level * (SPAN_KERNEL_ROWS + ROW_PAD) + row;
+}
+
+static float *level_l(const struct forward *f, int level, int row)
+{
+	return f->l + level * (SPAN_KERNEL_ROWS + ROW_PAD) + row;
+}
+
+static float *level_o(const struct forward *f, int level, int row)
+{
+	float *o = level ? f->o + (level - 1) * (int64_t)SPAN_KERNEL_ROWS * f->width
+	                 : f->task->o;
+
+	return o + (int64_t)row * f->width;
+}
+
+static const void *element(span_dtype dtype, const void *data, int64_t i)
+{
+	return (const char *)data + i * (int64_t)span_dtype_bytes(dtype);
+}
+
+/* Pack the first `keys` keys of a tile and have their values at hand in f32. Rows of a
+ * caller's tensor can be read in place when they are f32 and whole vectors. */
+static void open_tile(struct forward *f, const span_key_tile *tile, int keys)
+{
+	const span_forward_task *task = f->task;
+
+	if (task->dtype == SPAN_F32 && task->head_size == f->width) {
+		pack_keys(tile->k, tile->k_stride, keys, f->width, f->packed);
+		f->v = tile->v;
+		f->v_stride = tile->v_stride;
+		return;
+	}
+	for (int j = 0; j < keys; j += PANEL) { /* through `values`, panel by panel */
+		int some = keys - j < PANEL ? keys - j : PANEL;
+
+		load_rows(task->dtype, element(task->dtype, tile->k, j * tile->k_stride),
+		          tile->k_stride, some, task->head_size, 1.0f, f->values);
+		pack_keys(f->values, f->width, some, f->width, f->packed + (int64_t)j * f->width);
+	}
+	load_rows(task->dtype, tile->v, tile->v_stride, keys, task->head_size, 1.0f, f->values);
+	f->v = f->values;
+	f->v_stride = f->width;
+}
+
+/* Scores of the strip; beyond the last key a row sees they are -inf, up to a multiple of 16. */
+static int strip_scores(const struct forward *f, const struct strip *s, int64_t shift)
+{
+	int n = (s->many + SPAN_LANES - 1) / SPAN_LANES * SPAN_LANES;
+	struct product c = {
+		.steps = f->task->head_size,
+		.a = f->queries + (int64_t)s->first * f->width,
+		.a_row = f->width,
+		.a_step = 1,
+		.b = f->packed,
+		.b_step = PANEL,
+		.b_panel = (int64_t)PANEL * f->width,
+		.target = f->scores,
+		.stride = f->score_stride,
+	};
+
+	multiply(&c, s->rows, n);
+	for (int r = 0; r < s->rows && s->common < n; r++)
+		for (int j = span_visible(s->first + r, shift, s->many); j < n; j++)
+			f->scores[r * f->score_stride + j] = -INFINITY;
+	return n;
+}
+
+/* Scores become probabilities relative to the rounded maximum of their row. */
+static void strip_probabilities(const struct forward *f, struct strip *s, int n)
+{
+	for (int r = 0; r < s->rows; r++)
+		s->m[r] = row_max(f->scores + r * f->score_stride, n);
+	v_store(s->m, v_ceil(v_load(s->m)) + v_set(0.0f));
+	for (int r = 0; r < s->rows; r++)
+		s->l[r] = row_exp2(f->scores + r * f->score_stride, n,
+		                   s->m[r] == -INFINITY ? 0.0f : s->m[r]);
+}
+
+/* The same relative to the running maximum of schedule order, which is not rounded; what was
+ * summed so far is scaled to the new maximum. */
+static void strip_running(const struct forward *f, struct strip *s, int n)
+{
+	for (int r = 0; r < s->rows; r++) {
+		float *m = f->task->m + s->first + r, *l = f->task->l + s->first + r;
+		float *o = f->task->o + (int64_t)(s->first + r) * f->width;
+		float largest = row_max(f->scores + r * f->score_stride, n) + 0.0f;
+
+		if (largest > *m) {
+			float scale = span_exp2(*m - largest);
+
+			*m = largest;
+			*l *= scale;
+			for (int d = 0; d < f->width; d += W)
+				v_store(o + d, v_load(o + d) * v_set(scale));
+		}
+		*l += row_exp2(f->scores + r * f->score_stride, n,
+		               *m == -INFINITY ? 0.0f : *m);
+	}
+}
+
+/* The strip's probabilities times the values it sees, ended and written as `end` says. */
+static void strip_values(const struct forward *f, const struct strip *s, int64_t shift,
+                         const struct product *end)
+{
+	struct product c = *end;
+
+	c.a = f->scores;
+	c.a_row = f->score_stride;
+	c.a_step = 1;
+	c.b = f->v;
+	c.b_step = f->v_stride;
+	c.b_panel = PANEL;
+	c.steps = s->common;
+	c.stride = f->width;
+	if (s->common == s->many) {
+		multiply(&c, s->rows, f->width);
+		return;
+	}
+	c.plus = NULL;
+	c.target = f->leaf;
+	multiply(&c, s->rows, f->width);
+	for (int r = 0; r < s->rows; r++) {
+		float *leaf = f->leaf + r * f->width;
+		int64_t at = (int64_t)r * f->width;
+		int seen = span_visible(s->first + r, shift, s->many);
+
+		for (int j = s->common; j < seen; j++)
+			row_step(f->scores[r * f->score_stride + j], f->v + j * f->v_stride,
+			         leaf, f->width);
+		for (int d = 0; d < f->width; d += W)
+			v_store(end->target + at + d,
+			        finished(end, r, at + d, v_load(leaf + d)));
+	}
+}
+
+/* m and l of the strip meet those of `level`; the weights of both sides are kept. */
+static void strip_meet(const struct forward *f, struct strip *s, int level, float *old_weight,
+                       float *new_weight)
+{
+	vector left_m = v_load(level_m(f, level, s->first)), right_m = v_load(s->m);
+	vector merged = v_larger(left_m, right_m);
+	vector left = v_weight(left_m, merged), right = v_weight(right_m, merged);
+
+	v_store(old_weight, left);
+	v_store(new_weight, right);
+	v_store(s->m, merged);
+	v_store(s->l, v_fma(v_load(s->l), right, v_load(level_l(f, level, s->first)) * left));
+}
+
+/* How many partials of the stack a leaf at `address` meets at once: all that stand below the
+ * node in which it will meet the next tile the slab sees, or all when there is none. */
+static int count_meetings(const struct slab *slab, uint32_t address, const span_key_tile *next)
+{
+	int level = slab->depth;
+
+	while (level > 0 && (!next || span_meet(slab->address[level - 1], address) <
+	                                      span_meet(address, next->address)))
+		address = slab->address[--level];
+	return slab->depth - level;
+}
+
+/* The next tile after `tile` of which the slab's last row sees something. */
+static const span_key_tile *next_tile(const struct forward *f, const span_key_tile *tile,
+                                      int last_row)
+{
+	const span_key_tile *end = f->task->tiles + f->task->n_tiles;
+
+	while (++tile < end)
+		if (span_visible(last_row, tile->shift, tile->keys))
+			return tile;
+	return NULL;
+}
+
+/* The leaf becomes a partial on the stack, or meets those it completes. */
+static void strip_canonical(struct forward *f, struct strip *s, struct slab *slab,
+                            const span_key_tile *tile)
+{
+	int meetings = count_meetings(slab, tile->address,
+	                              next_tile(f, tile, s->first + s->rows - 1));
+	int level = slab->depth;
+	float old_weight[W], new_weight[W];
+	struct product end = { .target = level_o(f, level, s->first) };
+
+	if (meetings) {
+		level--;
+		strip_meet(f, s, level, old_weight, new_weight);
+		end.plus = level_o(f, level, s->first);
+		end.old_weight = old_weight;
+		end.new_weight = new_weight;
+		end.target = meetings > 1 ? f->leaf : level_o(f, level, s->first);
+	} else {
+		slab->address[level] = tile->address;
+	}
+	strip_values(f, s, tile->shift, &end);
+	for (int met = 1; met < meetings; met++) {
+		float *left, *to;
+
+		level--;
+		strip_meet(f, s, level, old_weight, new_weight);
+		left = level_o(f, level, s->first);
+		to = met + 1 < meetings ? f->leaf : left;
+		for (int r = 0; r < s->rows; r++)
+			merge_row(f->width, left + r * f->width, old_weight[r],
+			          f->leaf + r * f->width, new_weight[r], to + r * f->width);
+	}
+	v_store(level_m(f, level, s->first), v_load(s->m));
+	v_store(level_l(f, level, s->first), v_load(s->l));
+	slab->depth = level + 1;
+}
+
+static void attend(struct forward *f, int first, struct slab *slab, const span_key_tile *tile)
+{
+	const span_forward_task *task = f->task;
+	int rows = task->rows - first < BLOCK_ROWS ? task->rows - first : BLOCK_ROWS;
+	struct strip s = {
+		.first = first,
+		.rows = rows,
+		.common = span_visible(first, tile->shift, tile->keys),
+		.many = span_visible(first + rows - 1, tile->shift, tile->keys),
+	};
+	int n;
+
+	if (!s.many)
+		return;
+	n = strip_scores(f, &s, tile->shift);
+	if (task->running) {
+		float *o = task->o + (int64_t)first * f->width;
+
+		strip_running(f, &s, n);
+		strip_values(f, &s, tile->shift, &(struct product){ .start = o, .target = o });
+	} else {
+		strip_probabilities(f, &s, n);
+		strip_canonical(f, &s, slab, tile);
+	}
+}
+
+/* m and l leave the stack; o is in place but where a slab saw nothing. */
+static void forward_close(struct forward *f)
+{
+	const span_forward_task *task = f->task;
+
+	for (int r = 0; r < task->rows; r++) {
+		int empty = f->slabs[r / BLOCK_ROWS].depth == 0;
+
+		task->m[r] = empty ? -INFINITY : f->m[r];
+		task->l[r] = empty ? 0.0f : f->l[r];
+		if (empty)
+			memset(task->o + (int64_t)r * f->width, 0,
+			       sizeof(float) * (size_t)f->width);
+	}
+}
+
+static void forward(const span_forward_task *task)
+{
+	struct forward f;
+
+	forward_open(&f, task);
+	for (int t = 0; t < task->n_tiles; t++) {
+		const span_key_tile *tile = &task->tiles[t];
+
+		open_tile(&f, tile, span_visible(task->rows - 1, tile->shift, tile->keys));
+		for (int i = 0; i * BLOCK_ROWS < task->rows; i++)
+			attend(&f, i * BLOCK_ROWS, &f.slabs[i], tile);
+	}
+	if (!task->running)
+		forward_close(&f);
+}

@@ -1,0 +1,123 @@
+/* Part of template.h: the product that does the work, C = A B, held in registers.
+ *
+ * A block of up to BLOCK_ROWS rows and BLOCK_VECTORS vectors of C stays in registers over all
+ * steps of the inner dimension: per step BLOCK_VECTORS loads of B, BLOCK_ROWS broadcasts of A
+ * and their fused multiply-adds. Every element is one chain in index order, so the size of
+ * a block is free. What happens to a finished chain:
+ *
+ *   plus == NULL         target = chain
+ *   plus, no weights     target = plus + chain
+ *   plus and weights     target = chain * new_weight + plus * old_weight, fused: a merge
+ *
+ * Measured on an Ice Lake Xeon, one core, inner dimension 128 to 256, operands in L2, share of
+ * the FMA peak of the same run (2026-11-24, gcc 12.2): 6 x 4 vectors 0.98, 8 x 3 0.98,
+ * 5 x 4 0.98, 12 x 2 0.87, 8 x 2 0.84, 14 x 1 0.50. */
+
+struct product {
+	int64_t steps;           /* the inner dimension */
+	const float *a;          /* element (row, step) at a[row * a_row + step * a_step] */
+	int64_t a_row;
+	int64_t a_step;
+	const float *b;          /* element (step, column) at b[step * b_step + column] */
+	int64_t b_step;
+	int64_t b_panel;         /* from one group of BLOCK_VECTORS vectors of columns to the next */
+	const float *start;      /* chains continue from here; NULL: from +0 */
+	const float *plus;
+	const float *old_weight; /* [rows] */
+	const float *new_weight; /* [rows] */
+	float *target;
+	int64_t stride;          /* from row to row of start, plus and target */
+};
+
+/* Literal bounds, so that every compiler keeps the sums in registers. */
+#define DEFINE_PRODUCT(M, N)                                                              \
+	static void product_##M##x##N(const struct product *c)                            \
+	{                                                                                 \
+		const float *restrict a = c->a, *restrict b = c->b;                       \
+		const int64_t a_row = c->a_row, a_step = c->a_step, b_step = c->b_step;   \
+		const int64_t stride = c->stride;                                         \
+		vector sum[M][N];                                                         \
+                                                                                          \
+		UNROLL for (int i = 0; i < M; i++)                                        \
+			UNROLL for (int j = 0; j < N; j++)                                \
+				sum[i][j] = c->start ? v_load(c->start + i * stride + j * W) \
+				                     : (vector){ 0 };                     \
+		for (int64_t step = c->steps; step > 0; step--) {                         \
+			vector column[N];                                                 \
+                                                                                          \
+			UNROLL for (int j = 0; j < N; j++)                                \
+				column[j] = v_load(b + j * W);                            \
+			UNROLL for (int i = 0; i < M; i++) {                              \
+				vector x = v_set(a[i * a_row]);                           \
+                                                                                          \
+				UNROLL for (int j = 0; j < N; j++)                        \
+					sum[i][j] = v_fma(x, column[j], sum[i][j]);       \
+			}                                                                 \
+			a += a_step;                                                      \
+			b += b_step;                                                      \
+		}                                                                         \
+		UNROLL for (int i = 0; i < M; i++)                                        \
+			UNROLL for (int j = 0; j < N; j++)                                \
+				v_store(c->target + i * stride + j * W,                   \
+				        finished(c, i, i * stride + j * W, sum[i][j]));   \
+	}
+
+/* What is stored for a chain that has ended at offset `at` of row i. */
+INLINE vector finished(const struct product *c, int i, int64_t at, vector chain)
+{
+	if (!c->plus)
+		return chain;
+	if (!c->new_weight)
+		return v_load(c->plus + at) + chain;
+	return v_fma(chain, v_set(c->new_weight[i]),
+	             v_load(c->plus + at) * v_set(c->old_weight[i]));
+}
+
+#define DEFINE_PRODUCTS(N)   \
+	DEFINE_PRODUCT(1, N) \
+	DEFINE_PRODUCT(2, N) \
+	DEFINE_PRODUCT(3, N) \
+	DEFINE_PRODUCT(4, N) \
+	DEFINE_PRODUCT(5, N) \
+	DEFINE_PRODUCT(6, N)
+#define LIST_PRODUCTS(N)                                                                 \
+	{                                                                                \
+		product_1x##N, product_2x##N, product_3x##N, product_4x##N, product_5x##N, \
+		        product_6x##N                                                    \
+	}
+
+typedef void product_function(const struct product *c);
+
+DEFINE_PRODUCTS(1)
+DEFINE_PRODUCTS(2)
+#if defined(__AVX512F__)
+DEFINE_PRODUCTS(3)
+DEFINE_PRODUCTS(4)
+#endif
+
+static product_function *const products[BLOCK_VECTORS][BLOCK_ROWS] = {
+	LIST_PRODUCTS(1),
+	LIST_PRODUCTS(2),
+#if defined(__AVX512F__)
+	LIST_PRODUCTS(3),
+	LIST_PRODUCTS(4),
+#endif
+};
+
+/* A product of up to BLOCK_ROWS rows and any number of columns, a multiple of W. */
+static void multiply(const struct product *whole, int rows, int columns)
+{
+	struct product c = *whole;
+
+	for (int left = columns / W; left > 0; left -= BLOCK_VECTORS) {
+		int vectors = left < BLOCK_VECTORS ? left : BLOCK_VECTORS;
+
+		products[vectors - 1][rows - 1](&c);
+		c.b += c.b_panel;
+		c.target += BLOCK_VECTORS * W;
+		if (c.start)
+			c.start += BLOCK_VECTORS * W;
+		if (c.plus)
+			c.plus += BLOCK_VECTORS * W;
+	}
+}

@@ -1,0 +1,108 @@
+/* Part of template.h: the arithmetic of arithmetic.h on vectors, and what a row of scores
+ * needs. Lane by lane the same operations in the same order. */
+
+/* Loops over registers must unroll, or the registers become memory. */
+#define UNROLL _Pragma("GCC unroll 16")
+
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE vector v_load(const float *p)
+{
+	return *(const unaligned_vector *)p;
+}
+
+INLINE void v_store(float *p, vector x)
+{
+	*(unaligned_vector *)p = x;
+}
+
+INLINE vector v_set(float x)
+{
+	return x - (vector){ 0 };
+}
+
+/* span_exp2 for t <= 128, which is where a score less its row's maximum lies. */
+INLINE vector v_exp2(vector t)
+{
+	const vector magic = v_set(SPAN_EXP2_MAGIC);
+	vector shifted = t + magic;
+	vector f = t - (shifted - magic);
+	vector p = v_fma(v_set(SPAN_EXP2_C5), f, v_set(SPAN_EXP2_C4));
+
+	p = v_fma(p, f, v_set(SPAN_EXP2_C3));
+	p = v_fma(p, f, v_set(SPAN_EXP2_C2));
+	p = v_fma(p, f, v_set(SPAN_EXP2_C1));
+	p = v_fma(p, f, v_set(1.0f));
+	return v_add_bits_unless_below((vector_bits)p, (vector_bits)shifted << 23, t,
+	                               v_set(SPAN_EXP2_LEAST));
+}
+
+/* span_weight: 1 where m is the merged maximum, else 2^(m - merged) from bits. */
+INLINE vector v_weight(vector m, vector merged)
+{
+	vector d = m - merged;
+	vector_bits exponent = (vector_bits)(d + v_set(SPAN_EXP2_MAGIC)) << 23;
+	vector one = v_set(1.0f);
+	vector power = v_add_bits_unless_below((vector_bits)one, exponent, d,
+	                                       v_set(SPAN_EXP2_LEAST));
+	vector_bits same = m == merged;
+
+	power = (vector)((vector_bits)power & (d == d));
+	return (vector)(((vector_bits)one & same) | ((vector_bits)power & ~same));
+}
+
+/* The larger of two maxima as `left > right ? left : right` has it, NaN included. */
+INLINE vector v_larger(vector left, vector right)
+{
+	vector_bits take = left > right;
+
+	return (vector)(((vector_bits)left & take) | ((vector_bits)right & ~take));
+}
+
+INLINE float sum_lanes(const vector lanes[SPAN_LANES / W])
+{
+	return sum8(_mm256_add_ps(v_half(lanes, 0), v_half(lanes, 1)));
+}
+
+INLINE float max_lanes(const vector lanes[SPAN_LANES / W])
+{
+	return max8(_mm256_max_ps(v_half(lanes, 0), v_half(lanes, 1)));
+}
+
+/* The maximum of n scores, n a multiple of 16. The order does not matter: a NaN, which it may
+ * or may not show, turns the row into NaN when the probabilities are summed. */
+INLINE float row_max(const float *s, int n)
+{
+	vector most[SPAN_LANES / W];
+
+	UNROLL for (int i = 0; i < SPAN_LANES / W; i++)
+		most[i] = v_load(s + i * W);
+	for (int j = SPAN_LANES; j < n; j += SPAN_LANES)
+		UNROLL for (int i = 0; i < SPAN_LANES / W; i++)
+			most[i] = v_max(v_load(s + j + i * W), most[i]);
+	return max_lanes(most);
+}
+
+/* n scores become probabilities relative to base; returns their sum. */
+INLINE float row_exp2(float *s, int n, float base)
+{
+	vector lanes[SPAN_LANES / W] = { { 0 } };
+
+	for (int j = 0; j < n; j += SPAN_LANES)
+		UNROLL for (int i = 0; i < SPAN_LANES / W; i++) {
+			vector p = v_exp2(v_load(s + j + i * W) - v_set(base));
+
+			v_store(s + j + i * W, p);
+			lanes[i] += p;
+		}
+	return sum_lanes(lanes);
+}
+
+/* target = fma(a, row, target) over a row of `width`: one step of its chains. */
+INLINE void row_step(float a, const float *row, float *target, int width)
+{
+	vector x = v_set(a);
+
+	for (int d = 0; d < width; d += W)
+		v_store(target + d, v_fma(x, v_load(row + d), v_load(target + d)));
+}
