@@ -78,7 +78,7 @@ static const struct options defaults = {
 	.settings = {
 		.seq = 4096, .layers = 2, .width = 128, .heads = 2, .kv_heads = 1, .batch = 1,
 		.dtype = SPAN_F32, .numerics = SPAN_NUMERICS_CANONICAL,
-		.layout = SPAN_LAYOUT_ZIGZAG, .seed = 1, .lr = 0.004,
+		.layout = SPAN_LAYOUT_ZIGZAG, .seed = 1, .lr = 0.008,
 	},
 	.steps = 30, .ranks = 4, .threads = 1, .order = SPAN_ORDER_AUTO, .verify = 1,
 	.text = "/usr/share/common-licenses", .svg = "loss.svg",
@@ -288,7 +288,7 @@ static void print_setting(const struct entry *entry, const struct settings *sett
 	memcpy(&number, place, sizeof number);
 	memcpy(&real, place, sizeof real);
 	if (entry->kind == REAL)
-		snprintf(text, size, "%.17g", real);
+		snprintf(text, size, "%g", real);
 	else if (entry->kind == WORD)
 		snprintf(text, size, "%s", word_of(entry->words, number));
 	else
@@ -301,13 +301,17 @@ int options_take_settings(struct options *options, const struct settings *saved,
 	char asked[64], kept[64];
 
 	for (int i = 0; i < SETTINGS; i++) {
+		size_t at = table[i].place - AT(settings);
+
+		if (!options->given[i] || memcmp((const char *)saved + at,
+		                                 (const char *)&options->settings + at,
+		                                 sizeof(int64_t)) == 0)
+			continue;
 		print_setting(&table[i], &options->settings, asked, sizeof asked);
 		print_setting(&table[i], saved, kept, sizeof kept);
-		if (options->given[i] && strcmp(asked, kept) != 0) {
-			complain("--%s %s: %s was trained with %s, which is what is accepted",
-			         table[i].name, asked, file, kept);
-			return -1;
-		}
+		complain("--%s %s: %s was trained with %s, which is what is accepted",
+		         table[i].name, asked, file, kept);
+		return -1;
 	}
 	options->settings = *saved;
 	return 0;
