@@ -64,8 +64,7 @@ static span_status find_places(span_host *host)
 		host->places[host->n_places++] = place;
 	}
 	if (!host->n_places)
-		return span_fail(SPAN_EIO, "span_host_create: hwloc shows no core that this process "
-		                           "may use");
+		return span_fail(SPAN_EIO, "span_host_create: this process may use no core");
 	return SPAN_OK;
 }
 
@@ -184,8 +183,7 @@ span_status span_host_bind(const span_host *host, int index, int count)
 		return SPAN_OK;
 	place = (int)((int64_t)index * host->n_places / count);
 	if (hwloc_set_cpubind(host->topology, host->places[place], HWLOC_CPUBIND_THREAD))
-		return span_fail(SPAN_EIO, "span_host_bind: binding thread %d of %d to its core was "
-		                           "refused",
+		return span_fail(SPAN_EIO, "span_host_bind: thread %d of %d is refused its core",
 		                 index, count);
 	return SPAN_OK;
 }

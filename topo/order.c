@@ -35,8 +35,9 @@ span_status span_order_kind_parse(const char *name, span_order_kind *kind)
 			return SPAN_OK;
 		}
 	}
-	return span_fail(SPAN_EINVAL, "span_order_kind_parse: name is \"%.64s\"; known are auto, "
-	                              "ring, node-first, pairwise and all-gather",
+	return span_fail(SPAN_EINVAL,
+	                 "span_order_kind_parse: name is \"%.64s\"; known are auto, ring, "
+	                 "node-first, pairwise and all-gather",
 	                 name);
 }
 
@@ -58,24 +59,25 @@ static span_status check_options(const span_order_options *options)
 	if (!options)
 		return span_fail(SPAN_EINVAL, "span_order_create: options is NULL");
 	if (options->size != sizeof(*options))
-		return span_fail(SPAN_EINVAL, "span_order_create: size is %zu; this library knows "
-		                              "span_order_options of %zu bytes",
-		                 options->size,
-		                 sizeof(*options));
+		return span_fail(SPAN_EINVAL,
+		                 "span_order_create: size is %zu; this library knows "
+		                 "span_order_options of %zu bytes",
+		                 options->size, sizeof(*options));
 	kind = (int)options->kind;
 	if (kind < 0 || kind >= KINDS)
-		return span_fail(SPAN_EINVAL, "span_order_create: kind is %d; a span_order_kind "
-		                              "is from 0 to %d",
+		return span_fail(SPAN_EINVAL,
+		                 "span_order_create: kind is %d; a span_order_kind is from 0 "
+		                 "to %d",
 		                 kind, KINDS - 1);
 	way_back = (int)options->way_back;
 	if (way_back < SPAN_RETURN_AUTO || way_back > SPAN_RETURN_GROUP_FIRST)
-		return span_fail(SPAN_EINVAL, "span_order_create: way_back is %d; a "
-		                              "span_return_kind is from 0 to %d",
-		                 way_back,
-		                 SPAN_RETURN_GROUP_FIRST);
+		return span_fail(SPAN_EINVAL,
+		                 "span_order_create: way_back is %d; a span_return_kind is "
+		                 "from 0 to %d",
+		                 way_back, SPAN_RETURN_GROUP_FIRST);
 	if (options->ranks < 1 || options->ranks > SPAN_ORDER_MAX_RANKS)
 		return span_fail(SPAN_EINVAL, "span_order_create: ranks is %d; it is from 1 to %d",
-		                 (int)options->ranks, SPAN_ORDER_MAX_RANKS);
+		                 options->ranks, SPAN_ORDER_MAX_RANKS);
 	return SPAN_OK;
 }
 
@@ -219,7 +221,7 @@ span_status span_order_begin(const span_order_options *options, span_order **res
 	if (status) {
 		span_order_free(order);
 		return span_fail(status, "span_order_create: no memory for the order of %d ranks",
-		                 (int)options->ranks);
+		                 options->ranks);
 	}
 	*result = order;
 	return SPAN_OK;
@@ -241,7 +243,7 @@ span_status span_order_create(const span_order_options *options, span_order **re
 	if (status) {
 		span_order_free(order);
 		return span_fail(status, "span_order_create: no memory for the steps of %d ranks",
-		                 (int)options->ranks);
+		                 options->ranks);
 	}
 	*result = order;
 	return SPAN_OK;

@@ -47,7 +47,7 @@ struct checker {
 static span_status violation(int32_t rank, int32_t step, int32_t block, const char *what)
 {
 	return span_fail(SPAN_EINVAL, "span_order_check: rank %d, step %d: block %d %s",
-	                 (int)rank, (int)step, (int)block, what);
+	                 rank, step, block, what);
 }
 
 static size_t pair(const struct checker *checker, int32_t a, int32_t b)
@@ -63,10 +63,10 @@ static span_status check_transfer(const struct checker *checker, int32_t rank, i
 	if (transfer->block < 0 || transfer->block >= checker->ranks)
 		return violation(rank, step, transfer->block, "does not exist");
 	if (transfer->peer < 0 || transfer->peer >= checker->ranks || transfer->peer == rank)
-		return span_fail(SPAN_EINVAL, "span_order_check: rank %d, step %d: block %d has "
-		                              "rank %d at its other end",
-		                 (int)rank, (int)step,
-		                 (int)transfer->block, (int)transfer->peer);
+		return span_fail(SPAN_EINVAL,
+		                 "span_order_check: rank %d, step %d: block %d has rank %d at "
+		                 "its other end",
+		                 rank, step, transfer->block, transfer->peer);
 	return SPAN_OK;
 }
 
@@ -221,14 +221,16 @@ static span_status match_receives(struct checker *checker, int32_t rank, int32_t
 		int32_t m = checker->first[p] + checker->accepts[p]++;
 
 		if (m >= checker->first[p + 1])
-			return span_fail(SPAN_EINVAL, "span_order_check: rank %d, step %d: block %d "
-			                              "is received from rank %d, which does not send it",
-			                 (int)rank, (int)s, (int)block, (int)peer);
+			return span_fail(SPAN_EINVAL,
+			                 "span_order_check: rank %d, step %d: block %d is "
+			                 "received from rank %d, which does not send it",
+			                 rank, s, block, peer);
 		if (checker->messages[m].block != block)
-			return span_fail(SPAN_EINVAL, "span_order_check: rank %d, step %d: the receive "
-			                              "of block %d from rank %d meets its send of block %d",
-			                 (int)rank, (int)s, (int)block, (int)peer,
-			                 (int)checker->messages[m].block);
+			return span_fail(SPAN_EINVAL,
+			                 "span_order_check: rank %d, step %d: the receive of "
+			                 "block %d from rank %d meets its send of block %d",
+			                 rank, s, block, peer,
+			                 checker->messages[m].block);
 	}
 	return SPAN_OK;
 }
@@ -241,12 +243,12 @@ static span_status find_unmatched(const struct checker *checker)
 			int32_t m = checker->first[p] + checker->accepts[p];
 
 			if (m < checker->first[p + 1])
-				return span_fail(SPAN_EINVAL, "span_order_check: rank %d, step %d: "
-				                              "block %d is sent to rank %d, which does not "
-				                              "receive it",
-				                 (int)from,
-				                 (int)checker->messages[m].step,
-				                 (int)checker->messages[m].block, (int)to);
+				return span_fail(SPAN_EINVAL,
+				                 "span_order_check: rank %d, step %d: block "
+				                 "%d is sent to rank %d, which does not "
+				                 "receive it",
+				                 from, checker->messages[m].step,
+				                 checker->messages[m].block, to);
 		}
 	}
 	return SPAN_OK;
@@ -263,7 +265,7 @@ static span_status check_matching(struct checker *checker)
 	checker->messages = malloc(((size_t)checker->first[pairs] + 1) * sizeof(*checker->messages));
 	if (!checker->messages)
 		return span_fail(SPAN_ENOMEM, "span_order_check: no memory for %d messages",
-		                 (int)checker->first[pairs]);
+		                 checker->first[pairs]);
 	for_each_step(checker, collect_sends);
 	status = for_each_step(checker, match_receives);
 	if (!status)
@@ -418,10 +420,10 @@ static span_status check_hop(const span_order *order, int32_t rank, int32_t bloc
 	if (hop >= 0 && hop < span_order_ranks(order) && rank != block && hop != rank &&
 	    (hop == block || span_order_return_hop(order, block, hop) == block))
 		return SPAN_OK;
-	return span_fail(SPAN_EINVAL, "span_order_check: rank %d passes the gradient of block %d to "
-	                              "rank %d, which does not lead to its owner",
-	                 (int)rank, (int)block,
-	                 (int)hop);
+	return span_fail(SPAN_EINVAL,
+	                 "span_order_check: rank %d passes the gradient of block %d to rank "
+	                 "%d, which does not lead to its owner",
+	                 rank, block, hop);
 }
 
 /* Whether a rank has anything to pass: its own contribution, or one that comes to it. */
@@ -445,9 +447,10 @@ static span_status check_way_back(const struct checker *checker)
 				return status;
 			if (span_order_return_hop(checker->order, block, rank) >= 0 &&
 			    !contributes(checker->order, rank, block))
-				return span_fail(SPAN_EINVAL, "span_order_check: rank %d passes a gradient "
-				                              "of block %d and has none",
-				                 (int)rank, (int)block);
+				return span_fail(SPAN_EINVAL,
+				                 "span_order_check: rank %d passes a gradient "
+				                 "of block %d and has none",
+				                 rank, block);
 		}
 	}
 	return SPAN_OK;
@@ -493,7 +496,7 @@ static span_status allocate(struct checker *checker)
 	    checker->uses && checker->here && checker->queued && checker->queue)
 		return SPAN_OK;
 	return span_fail(SPAN_ENOMEM, "span_order_check: no memory for %d ranks",
-	                 (int)checker->ranks);
+	                 checker->ranks);
 }
 
 span_status span_order_check(const span_order *order)

@@ -131,7 +131,7 @@ static span_status parse_number(const struct reader *reader, int i, const char *
 	value = strtol(reader->words[i], &end, 10);
 	if (*end || errno || value < low || value > high)
 		return parse_error(reader, "%s is \"%s\"; it is a number from %d to %d", what,
-		                   reader->words[i], (int)low, (int)high);
+		                   reader->words[i], low, high);
 	*number = (int32_t)value;
 	return SPAN_OK;
 }
@@ -216,7 +216,7 @@ static span_status read_ranks(struct reader *reader)
 	reader->need = calloc(ranks, ranks);
 	if (!reader->group || !reader->need)
 		return span_fail(SPAN_ENOMEM, "span_order_load: no memory for %d ranks",
-		                 (int)reader->options.ranks);
+		                 reader->options.ranks);
 	return SPAN_OK;
 }
 
@@ -284,21 +284,27 @@ static span_status read_head(struct reader *reader)
 
 /* --- the steps ------------------------------------------------------------------------ */
 
+/* Double the room of an array of items of so many bytes. */
+static span_status grow(struct growing *array, size_t bytes)
+{
+	size_t capacity = array->capacity ? 2 * array->capacity : 64;
+	void *data = realloc(array->data, capacity * bytes);
+
+	if (!data)
+		return span_fail(SPAN_ENOMEM, "span_order_load: no memory for %zu steps or messages",
+		                 capacity);
+	array->data = data;
+	array->capacity = capacity;
+	return SPAN_OK;
+}
+
 static span_status push(struct growing *array, const void *item, size_t bytes)
 {
-	if (array->n == array->capacity) {
-		size_t capacity = array->capacity ? 2 * array->capacity : 64;
-		void *data = realloc(array->data, capacity * bytes);
+	span_status status = array->n == array->capacity ? grow(array, bytes) : SPAN_OK;
 
-		if (!data)
-			return span_fail(SPAN_ENOMEM, "span_order_load: no memory for %zu steps or "
-			                              "messages",
-			                 capacity);
-		array->data = data;
-		array->capacity = capacity;
-	}
-	memcpy((char *)array->data + array->n++ * bytes, item, bytes);
-	return SPAN_OK;
+	if (!status)
+		memcpy((char *)array->data + array->n++ * bytes, item, bytes);
+	return status;
 }
 
 static span_order_step *last_step(const struct reader *reader)
@@ -316,8 +322,8 @@ static span_status parse_rank_line(struct reader *reader)
 	if (status)
 		return status;
 	if (rank != reader->rank + 1)
-		return parse_error(reader, "rank %d; rank %d comes next", (int)rank,
-		                   (int)reader->rank + 1);
+		return parse_error(reader, "rank %d; rank %d comes next", rank,
+		                   reader->rank + 1);
 	reader->rank = rank;
 	reader->order->step_first[rank] = reader->steps.n;
 	return SPAN_OK;
@@ -337,7 +343,7 @@ static span_status parse_step(struct reader *reader)
 	if (status)
 		return status;
 	if (step != next)
-		return parse_error(reader, "step %d; step %d comes next", (int)step, (int)next);
+		return parse_error(reader, "step %d; step %d comes next", step, next);
 	return push(&reader->steps, &idle, sizeof(idle));
 }
 
@@ -372,10 +378,10 @@ static span_status parse_transfer(struct reader *reader, const char *preposition
 	if (!is_word(reader, 2, preposition))
 		return parse_error(reader, "\"%s\"; expected \"%s\"", reader->words[2], form);
 	if (transfer.peer == reader->rank)
-		return parse_error(reader, "rank %d has a message for itself", (int)reader->rank);
+		return parse_error(reader, "rank %d has a message for itself", reader->rank);
 	if (transfers->n == (size_t)reader->options.ranks * (size_t)reader->options.ranks)
 		return parse_error(reader, "more messages than %d ranks have blocks to pass",
-		                   (int)reader->options.ranks);
+		                   reader->options.ranks);
 	status = push(transfers, &transfer, sizeof(transfer));
 	if (!status)
 		++*count;
@@ -401,15 +407,20 @@ static span_status parse_step_line(struct reader *reader)
 	if (is_word(reader, 0, "send"))
 		return parse_transfer(reader, "to", "send BLOCK to RANK", &reader->sends,
 		                      &last_step(reader)->n_sends);
-	return parse_error(reader, "\"%s\"; expected \"rank\", \"step\", \"compute\", \"receive\", "
-	                           "\"send\" or \"end\"",
+	return parse_error(reader,
+	                   "\"%s\"; expected \"rank\", \"step\", \"compute\", \"receive\", "
+	                   "\"send\" or \"end\"",
 	                   reader->words[0]);
 }
 
 static span_status read_steps(struct reader *reader)
 {
-	span_status status = SPAN_OK;
+	span_status status = grow(&reader->steps, sizeof(span_order_step));
 
+	if (!status)
+		status = grow(&reader->receives, sizeof(span_order_transfer));
+	if (!status)
+		status = grow(&reader->sends, sizeof(span_order_transfer));
 	while (!status && reader->n_words && !is_word(reader, 0, "end")) {
 		status = parse_step_line(reader);
 		if (!status)
@@ -420,7 +431,7 @@ static span_status read_steps(struct reader *reader)
 	if (!reader->n_words)
 		return parse_error(reader, "the file ends before \"end\"");
 	if (reader->rank + 1 != reader->options.ranks)
-		return parse_error(reader, "\"end\"; rank %d comes next", (int)reader->rank + 1);
+		return parse_error(reader, "\"end\"; rank %d comes next", reader->rank + 1);
 	return SPAN_OK;
 }
 
@@ -451,6 +462,7 @@ static span_status load(struct reader *reader)
 
 	if (status)
 		return status;
+	reader->options.size = sizeof(reader->options);
 	reader->options.group = reader->group;
 	reader->options.need = reader->need;
 	status = span_order_begin(&reader->options, &reader->order);
@@ -466,7 +478,7 @@ static span_status load(struct reader *reader)
 
 span_status span_order_load(FILE *file, const char *name, span_order **order)
 {
-	struct reader reader = { .file = file, .name = name, .rank = -1, .options = { .size = sizeof(reader.options) } };
+	struct reader reader = { .file = file, .name = name, .rank = -1 };
 	span_status status;
 
 	if (!file || !name || !order)
