@@ -10,10 +10,9 @@
  * slab see go through the product, the diagonal's tail row by row. A row of a slab that sees
  * nothing of a tile takes part as an empty partial, which changes no bit but the sign of 0. */
 
-enum {
-	SLABS = (SPAN_KERNEL_ROWS + BLOCK_ROWS - 1) / BLOCK_ROWS,
-	ROW_PAD = 16 /* floats behind [rows], so that a slab's m and l are one vector */
-};
+enum { SLABS = (SPAN_KERNEL_ROWS + BLOCK_ROWS - 1) / BLOCK_ROWS };
+
+_Static_assert(BLOCK_ROWS <= W, "m and l of a slab are one vector");
 
 struct slab {
 	int depth; /* partials that wait */
@@ -29,7 +28,7 @@ struct forward {
 	float *scores;  /* [BLOCK_ROWS][score_stride] */
 	int64_t score_stride;
 	float *leaf;    /* [BLOCK_ROWS][width] on its way through several merges */
-	float *m;       /* [levels][SPAN_KERNEL_ROWS + ROW_PAD] */
+	float *m;       /* [levels][SLABS][W] */
 	float *l;       /* the same */
 	float *o;       /* [levels - 1][SPAN_KERNEL_ROWS][width], levels from 1 on */
 	const float *v; /* the tile's values and their stride */
@@ -60,7 +59,7 @@ static size_t forward_scratch(int32_t tile, int32_t width, int32_t levels)
 	return sizeof(float) *
 	       (rows * wide + packed_floats(tile, width) + (size_t)tile * wide +
 	        BLOCK_ROWS * ((size_t)strip_stride(tile) + wide) +
-	        2 * deep * (rows + ROW_PAD) + (deep - 1) * rows * wide);
+	        2 * deep * SLABS * W + (deep - 1) * rows * wide);
 }
 
 static void forward_open(struct forward *f, const span_forward_task *task)
@@ -77,23 +76,23 @@ static void forward_open(struct forward *f, const span_forward_task *task)
 	f->scores = f->values + (int64_t)task->tile * f->width;
 	f->leaf = f->scores + BLOCK_ROWS * f->score_stride;
 	f->m = f->leaf + BLOCK_ROWS * f->width;
-	f->l = f->m + task->levels * (SPAN_KERNEL_ROWS + ROW_PAD);
-	f->o = f->l + task->levels * (SPAN_KERNEL_ROWS + ROW_PAD);
+	f->l = f->m + task->levels * SLABS * W;
+	f->o = f->l + task->levels * SLABS * W;
 	for (int i = 0; i < SLABS; i++)
 		f->slabs[i].depth = 0;
 	load_rows(task->dtype, task->q, task->q_stride, task->rows, task->head_size,
 	          task->scale, f->queries);
 }
 
-/* m, l and o of a level of the stack at a row of the task. */
+/* m, l and o of a level of the stack for the slab that begins at a row. */
 static float *level_m(const struct forward *f, int level, int row)
 {
-	return f->m + level * (SPAN_KERNEL_ROWS + ROW_PAD) + row;
+	return f->m + (level * SLABS + row / BLOCK_ROWS) * W;
 }
 
 static float *level_l(const struct forward *f, int level, int row)
 {
-	return f->l + level * (SPAN_KERNEL_ROWS + ROW_PAD) + row;
+	return f->l + (level * SLABS + row / BLOCK_ROWS) * W;
 }
 
 static float *level_o(const struct forward *f, int level, int row)
@@ -333,8 +332,8 @@ static void forward_close(struct forward *f)
 	for (int r = 0; r < task->rows; r++) {
 		int empty = f->slabs[r / BLOCK_ROWS].depth == 0;
 
-		task->m[r] = empty ? -INFINITY : f->m[r];
-		task->l[r] = empty ? 0.0f : f->l[r];
+		task->m[r] = empty ? -INFINITY : level_m(f, 0, r)[r % BLOCK_ROWS];
+		task->l[r] = empty ? 0.0f : level_l(f, 0, r)[r % BLOCK_ROWS];
 		if (empty)
 			memset(task->o + (int64_t)r * f->width, 0,
 			       sizeof(float) * (size_t)f->width);
