@@ -194,17 +194,24 @@ static span_token token_of(const struct port *port, const struct transfer *trans
 	                     rank << SLOT_BITS | slot };
 }
 
-/* The transfer of a token; NULL when it was waited for, or is none of this rank. */
-static struct transfer *transfer_of(const struct port *port, span_token token)
+/* The transfer of a token, which this rank holds until it has waited for it. */
+static span_status find_transfer(const struct port *port, span_token token,
+                                 struct transfer **found)
 {
 	uint64_t slot = token.id & ((1u << SLOT_BITS) - 1);
-
 	struct transfer *transfer;
 
-	if (slot >= port->pool_used)
-		return NULL;
-	transfer = &port->pool[slot];
-	return in_use(transfer) && token_of(port, transfer).id == token.id ? transfer : NULL;
+	if (!port)
+		return span_fail(SPAN_EINVAL, "local transport: self is NULL");
+	if (slot < port->pool_used) {
+		transfer = &port->pool[slot];
+		if (in_use(transfer) && token_of(port, transfer).id == token.id) {
+			*found = transfer;
+			return SPAN_OK;
+		}
+	}
+	return span_fail(SPAN_EINVAL, "local transport: rank %d does not hold this token, or has "
+	                 "waited for it before", port->transport.rank);
 }
 
 /* Posting. */
@@ -436,13 +443,12 @@ static span_status local_wait(span_transport *self, span_token token, double sec
                               span_message *message)
 {
 	struct port *port = (struct port *)self;
-	struct transfer *mine = transfer_of(port, token);
-	span_status status = SPAN_OK;
+	struct transfer *mine;
+	span_status status = find_transfer(port, token, &mine);
 	int done;
 
-	if (!mine)
-		return span_fail(SPAN_EINVAL, "local transport: rank %d waits for a token that it "
-		                 "does not hold or has waited for before", self->rank);
+	if (status)
+		return status;
 	done = settle(port, mine, seconds);
 	if (is_aborted(port->local)) {
 		quiesce(port);
@@ -461,13 +467,14 @@ static span_status local_wait(span_transport *self, span_token token, double sec
 static span_status local_test(span_transport *self, span_token token, int *done)
 {
 	struct port *port = (struct port *)self;
-	struct transfer *mine = transfer_of(port, token);
+	struct transfer *mine;
+	span_status status = find_transfer(port, token, &mine);
 	pthread_mutex_t *lock;
 
-	if (!mine || !done)
-		return span_fail(SPAN_EINVAL, "local transport: rank %d tests %s", self->rank,
-		                 mine ? "with done NULL" : "a token that it does not hold or has "
-		                 "waited for before");
+	if (status)
+		return status;
+	if (!done)
+		return span_fail(SPAN_EINVAL, "local transport: test needs done; it is NULL");
 	lock = &port->local->ports[mine->to].lock;
 	pthread_mutex_lock(lock);
 	*done = mine->state >= DONE || is_aborted(port->local);
@@ -594,8 +601,8 @@ void span_local_free(span_local *local)
 span_transport *span_local_transport(span_local *local, int32_t rank)
 {
 	if (!local || rank < 0 || rank >= local->ranks) {
-		span_fail(SPAN_EINVAL, "span_local_transport: rank is %d; ranks are 0 to %d", rank,
-		          local ? local->ranks - 1 : -1);
+		span_fail(SPAN_EINVAL, "span_local_transport: rank is %d of %d", rank,
+		          local ? local->ranks : 0);
 		return NULL;
 	}
 	return &local->ports[rank].transport;
