@@ -1,0 +1,245 @@
+#!/bin/bash
+# The trainer does what it says: equal bits on any ranks, saves that resume elsewhere and
+# refuse damage, options that name their mistakes, a gradient that is the loss's slope.
+#
+#     ext-examples/train/test_train.sh BUILD-FOLDER      after make trainer
+set -u
+here=$(dirname "$0")
+. "$here/../../tests/count.sh"
+
+build=$(cd "${1:?a build folder}" && pwd)
+trainer=$build/span-train
+CC=${CC:-cc}
+root=$(mktemp -d)
+trap 'rm -rf "$root"' EXIT
+
+# A model small enough for seconds: 20 tiles, the last one short; 2 query heads a KV head.
+small="--seq 312 --tile 16 --width 32 --heads 4 --kv-heads 2 --steps 3"
+
+train() # OPTION...
+{
+	(cd "$root" && "$trainer" $small "$@")
+}
+
+# --- equal bits --------------------------------------------------------------------------
+
+identical() # RANKS OPTION...
+{
+	local ranks=$1 output
+
+	shift
+	output=$(train --ranks "$ranks" "$@") || { echo "$output" && return 1; }
+	[ "$(tail -n 1 <<<"$output")" = "losses on 1 and $ranks ranks: identical to the bit" ] ||
+		{ echo "$output" && return 1; }
+}
+
+check_bits()
+{
+	local order
+
+	for order in auto ring node-first pairwise all-gather; do
+		try "order $order" identical 4 --order $order
+		try "order $order on nodes of 5 and 3" identical 8 --order $order --group 5,3
+	done
+	try "7 ranks in nodes of 2" identical 7 --group 2
+	try "more ranks than tiles" identical 24
+	try "contiguous layout" identical 3 --layout contiguous
+	try "bf16" identical 4 --dtype bf16
+	try "f16" identical 4 --dtype f16 --order pairwise
+	try "three threads a rank" identical 2 --threads 3
+	try "two sequences a step" identical 4 --batch 2
+	try "heads without groups" identical 4 --kv-heads 4
+	try "the library's own tile" identical 2 --tile 0
+}
+
+# --- losses ------------------------------------------------------------------------------
+
+losses() # JSON: the losses of its last training, one a line
+{
+	sed -n 's/.*"loss": \[\(.*\)\].*/\1/p' "$1" | tail -n 1 | tr -d ' ' | tr ',' '\n'
+}
+
+weights() # JSON: the digest of the weights after its last training
+{
+	sed -n 's/.*"weights": "\([0-9a-f]*\)".*/\1/p' "$1" | tail -n 1
+}
+
+# Before the first step every byte is about as likely as any other: ln 256 = 5.545.
+starts_at_chance()
+{
+	losses "$root/whole.json" | awk 'NR == 1 { exit !($1 > 5.4 && $1 < 5.7) }'
+}
+
+learns()
+{
+	train --steps 12 --no-verify --json long.json >"$root/log" || return 1
+	losses "$root/long.json" | awk 'NR == 1 { first = $1 } END { exit !($1 < first - 1) }'
+}
+
+schedule_is_judged()
+{
+	local last
+
+	last=$(train --ranks 4 --numerics schedule | tail -n 1) || return 1
+	[[ $last == "first loss on 1 and 4 ranks: differs by "* ]] || { echo "$last" && return 1; }
+}
+
+check_losses()
+{
+	train --ranks 4 --steps 6 --no-verify --json whole.json >"$root/log" ||
+		fail "six steps in one go: $(tail -n 3 "$root/log")"
+	try "the first loss is that of chance" starts_at_chance
+	try "the loss falls" learns
+	try "schedule numerics claim no bits" schedule_is_judged
+}
+
+# --- saves -------------------------------------------------------------------------------
+
+same_as_whole() # JSON
+{
+	diff <(losses "$root/whole.json" | tail -n 3) <(losses "$1") &&
+		[ "$(weights "$root/whole.json")" = "$(weights "$1")" ]
+}
+
+resumes() # RANKS OPTION...
+{
+	local ranks=$1
+
+	shift
+	train --steps 6 --resume half.span --ranks "$ranks" --json rest.json "$@" >"$root/log" &&
+		same_as_whole "$root/rest.json" && grep -q 'identical to the bit' "$root/log"
+}
+
+refused() # WHY COMMAND...
+{
+	local why=$1 output status
+
+	shift
+	output=$("$@" 2>&1 >/dev/null)
+	status=$?
+	[ $status -eq 2 ] && [[ $output == *"$why"* ]] && [ "$(wc -l <<<"$output")" -eq 1 ] &&
+		return
+	echo "exit status $status, message: $output"
+	return 1
+}
+
+resume_bad()
+{
+	train --steps 6 --resume bad.span
+}
+
+# Change one byte of a copy of the save.
+damage() # OFFSET
+{
+	local byte
+
+	cp "$root/half.span" "$root/bad.span"
+	byte=$(od -An -tu1 -j "$1" -N 1 "$root/bad.span")
+	printf "\\x$(printf %x $((byte ^ 64)))" |
+		dd of="$root/bad.span" bs=1 seek="$1" conv=notrunc status=none
+}
+
+check_damage()
+{
+	local size offset
+
+	size=$(stat -c %s "$root/half.span")
+	for offset in 0 7 8 16 95 112 120 175 176 1000 $((size / 2)) $((size - 1)); do
+		damage "$offset"
+		try "byte $offset changed" refused "bad.span: " resume_bad
+	done
+	for offset in 0 100 176 $((size / 2)) $((size - 1)); do
+		head -c "$offset" "$root/half.span" >"$root/bad.span"
+		try "cut off after $offset bytes" refused "bad.span: " resume_bad
+	done
+	{ cat "$root/half.span" && echo; } >"$root/bad.span"
+	try "a byte too many" refused "bad.span: damaged: goes on behind" resume_bad
+}
+
+# What stood at the place stays when a save cannot be written, and nothing is left beside.
+keeps_old_save()
+{
+	mkdir -p "$root/folder/there"
+	! train --save folder/there --ranks 1 >"$root/log" 2>&1 && [ -d "$root/folder/there" ] &&
+		[ "$(ls "$root/folder")" = there ]
+}
+
+check_saves()
+{
+	train --ranks 4 --steps 3 --save half.span --no-verify >"$root/log" ||
+		fail "three steps and a save: $(tail -n 3 "$root/log")"
+	try "resumed on 2 ranks" resumes 2
+	try "resumed on 8 ranks in two nodes" resumes 8 --group 5,3 --order node-first
+	check_damage
+	try "a failed save leaves nothing behind" keeps_old_save
+	try "no such save" refused "--resume no.span: No such file" train --resume no.span
+	try "another setting" refused "--seed 2: half.span was trained with 1" \
+		train --seed 2 --steps 6 --resume half.span
+	try "nothing left to do" refused "--steps 3: half.span has taken 3" \
+		train --resume half.span
+	try "another text" refused "half.span: was trained on another text" \
+		train --resume half.span --steps 6 --text "$trainer"
+}
+
+# --- options -----------------------------------------------------------------------------
+
+check_options()
+{
+	try "ranks 0" refused "--ranks 0: a number from 1 to 256" train --ranks 0
+	try "ranks x" refused "--ranks 4x: a number from 1 to 256" train --ranks 4x
+	try "order" refused "--order star: one of auto, ring" train --order star
+	try "dtype" refused "--dtype f64: one of f32, bf16, f16" train --dtype f64
+	try "lr" refused "--lr nan: a number above 0" train --lr nan
+	try "tile" refused "--tile 24: 0 or a power of two" train --tile 24
+	try "heads" refused "--heads 3: with --width 32" train --heads 3
+	try "kv-heads" refused "--kv-heads 3: a divisor" train --kv-heads 3
+	try "groups" refused "--group 5,2: accepted are" train --ranks 8 --group 5,2
+	try "groups 0" refused "--group 0: accepted are" train --ranks 8 --group 0
+	try "unknown" refused "--rank-s: no such option" train --rank-s
+	try "no value" refused "--steps: a value is missing" train --steps
+	try "a word" refused "ring: only options" train ring
+	try "no text" refused "--text nothing: No such file" train --text nothing
+	try "a short text" refused "--text one: holds 1 bytes" train --text one
+	try "help" train --help
+}
+
+# --- the rest ----------------------------------------------------------------------------
+
+same_drawing()
+{
+	train --ranks 4 --svg a.svg >"$root/log" && train --ranks 4 --svg b.svg >"$root/log" &&
+		cmp "$root/a.svg" "$root/b.svg" && grep -q '<desc' "$root/a.svg"
+}
+
+# A folder is its regular files, by the bytes of their names; links are left out.
+reads_folder()
+{
+	mkdir "$root/texts" && printf 'to be ' >"$root/texts/B" && printf 'or not' >"$root/texts/a"
+	ln -s B "$root/texts/A"
+	train --text texts --no-verify --json folder.json >"$root/log" || return 1
+	grep -q 'texts: 12 bytes, fewer than the .* it starts over' "$root/log" || return 1
+	printf 'to be or not' >"$root/joined"
+	train --text joined --no-verify --json joined.json >"$root/log" || return 1
+	[ "$(weights "$root/folder.json")" = "$(weights "$root/joined.json")" ]
+}
+
+gradient_is_slope()
+{
+	local sources
+
+	sources=$(ls "$here"/*.c | grep -v '/main\.c$')
+	export PKG_CONFIG_PATH=$build/stage/lib/pkgconfig
+	$CC -std=gnu11 -O2 -Wall -Wextra -ffp-contract=off -pthread "$here/test/gradient.c" \
+		$sources -o "$root/gradient" $(pkg-config --cflags --libs span openblas) \
+		-Wl,-rpath,"$build/stage/lib" -lm && "$root/gradient"
+}
+
+printf 1 >"$root/one"
+check_bits
+check_losses
+check_saves
+check_options
+try "the same drawing twice" same_drawing
+try "a folder as text" reads_folder
+try "the gradient is the slope of the loss" gradient_is_slope
+close_count
