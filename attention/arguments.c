@@ -1,0 +1,188 @@
+/* Checking what callers hand in: every message names the argument, its value and what would be
+ * accepted. */
+#include <math.h>
+#include "attention/op.h"
+#include "topo/log.h"
+
+static const char create[] = "span_attention_create";
+
+static span_status check_shape(const span_attention_options *options)
+{
+	if (options->batch < 1 || options->batch > INT32_MAX)
+		return span_fail(SPAN_EINVAL, "%s: batch is %lld; 1 to 2^31 - 1 are possible", create,
+		                 (long long)options->batch);
+	if (options->query_tokens < 1)
+		return span_fail(SPAN_EINVAL, "%s: query_tokens is %lld; at least 1 is needed",
+		                 create, (long long)options->query_tokens);
+	if (options->key_tokens < 1)
+		return span_fail(SPAN_EINVAL, "%s: key_tokens is %lld; at least 1 is needed", create,
+		                 (long long)options->key_tokens);
+	if (options->key_tokens != options->query_tokens)
+		return span_fail(SPAN_EUNSUPPORTED,
+		                 "%s: key_tokens is %lld and query_tokens %lld; this version needs "
+		                 "them equal", create, (long long)options->key_tokens,
+		                 (long long)options->query_tokens);
+	if (options->kv_heads < 1 || options->kv_heads > 65536)
+		return span_fail(SPAN_EINVAL, "%s: kv_heads is %d; 1 to 65536 are possible", create,
+		                 options->kv_heads);
+	if (options->query_heads < 1 || options->query_heads > 65536 ||
+	    options->query_heads % options->kv_heads != 0)
+		return span_fail(SPAN_EINVAL,
+		                 "%s: query_heads is %d; a multiple of kv_heads (%d) up to 65536 is "
+		                 "needed", create, options->query_heads, options->kv_heads);
+	if (options->head_size < 8 || options->head_size > 256 || options->head_size % 8 != 0)
+		return span_fail(SPAN_EUNSUPPORTED,
+		                 "%s: head_size is %d; multiples of 8 from 8 to 256 are possible",
+		                 create, options->head_size);
+	if (options->value_head_size != 0 && options->value_head_size != options->head_size)
+		return span_fail(SPAN_EUNSUPPORTED,
+		                 "%s: value_head_size is %d; this version needs 0 or head_size (%d)",
+		                 create, options->value_head_size, options->head_size);
+	return SPAN_OK;
+}
+
+static span_status check_kind(const span_attention_options *options)
+{
+	if (span_dtype_bytes(options->dtype) == 0)
+		return span_fail(SPAN_EINVAL,
+		                 "%s: dtype is %d; SPAN_F32, SPAN_BF16 and SPAN_F16 are possible",
+		                 create, (int)options->dtype);
+	if (!(isfinite(options->scale) && options->scale >= 0))
+		return span_fail(SPAN_EINVAL,
+		                 "%s: scale is %g; a positive number, or 0 for 1 / sqrt(head_size), "
+		                 "is needed", create, (double)options->scale);
+	if (options->mask.size != 0 && options->mask.size < sizeof(span_mask))
+		return span_fail(SPAN_EINVAL, "%s: mask.size is %zu; sizeof(span_mask) is %zu",
+		                 create, options->mask.size, sizeof(span_mask));
+	if (options->mask.kind != SPAN_MASK_FULL && options->mask.kind != SPAN_MASK_CAUSAL)
+		return span_fail(SPAN_EUNSUPPORTED,
+		                 "%s: mask.kind is %d; full (0) and causal (1) are possible", create,
+		                 (int)options->mask.kind);
+	if (options->mask.size == 0 && options->mask.kind != SPAN_MASK_FULL)
+		return span_fail(SPAN_EINVAL,
+		                 "%s: mask.size is 0 with mask.kind %d; set it to sizeof(span_mask)",
+		                 create, (int)options->mask.kind);
+	if (options->numerics != SPAN_NUMERICS_CANONICAL &&
+	    options->numerics != SPAN_NUMERICS_SCHEDULE)
+		return span_fail(SPAN_EINVAL,
+		                 "%s: numerics is %d; canonical (0) and schedule (1) are possible",
+		                 create, (int)options->numerics);
+	return SPAN_OK;
+}
+
+static span_status check_running(const span_attention_options *options)
+{
+	int32_t ranks = options->transport != NULL ? options->transport->ranks : 1;
+
+	if (options->threads < 0 || options->threads > 1024)
+		return span_fail(SPAN_EINVAL, "%s: threads is %d; 1 to 1024, or 0 for 1, are "
+		                 "possible", create, options->threads);
+	if (!(options->timeout >= 0 && options->timeout <= 1e9))
+		return span_fail(SPAN_EINVAL,
+		                 "%s: timeout is %g; seconds up to 1e9, or 0 for 600, are needed",
+		                 create, options->timeout);
+	if ((int)options->order < SPAN_ORDER_AUTO ||
+	    (int)options->order > SPAN_ORDER_ALL_GATHER)
+		return span_fail(SPAN_EINVAL,
+		                 "%s: order is %d; auto (0), ring (1), node-first (2), pairwise (3) "
+		                 "and all-gather (4) are possible", create, (int)options->order);
+	if ((int)options->way_back < SPAN_RETURN_AUTO ||
+	    (int)options->way_back > SPAN_RETURN_GROUP_FIRST)
+		return span_fail(SPAN_EINVAL,
+		                 "%s: way_back is %d; auto (0), direct (1) and group-first (2) are "
+		                 "possible", create, (int)options->way_back);
+	if (options->custom_order != NULL && span_order_ranks(options->custom_order) != ranks)
+		return span_fail(SPAN_EINVAL,
+		                 "%s: custom_order is for %d ranks; the transport has %d", create,
+		                 span_order_ranks(options->custom_order), ranks);
+	return SPAN_OK;
+}
+
+span_status span_check_options(const span_attention_options *options)
+{
+	span_status status;
+
+	if (options == NULL)
+		return span_fail(SPAN_EINVAL, "%s: options is NULL", create);
+	if (options->size < sizeof(*options))
+		return span_fail(SPAN_EINVAL,
+		                 "%s: options->size is %zu; sizeof(span_attention_options) is %zu",
+		                 create, options->size, sizeof(*options));
+	if (options->transport != NULL) {
+		status = span_transport_check(options->transport);
+		if (status != SPAN_OK)
+			return status;
+	}
+	status = check_shape(options);
+	if (status == SPAN_OK)
+		status = check_kind(options);
+	return status == SPAN_OK ? check_running(options) : status;
+}
+
+/* Whether elements of a tensor with these extents could share memory: an output's must not.
+ * Sufficient for what strides of real layouts look like: taken by size, each must step over
+ * all that the smaller ones reach. */
+static int overlaps(int64_t extent[3], int64_t stride[3], int64_t inner)
+{
+	int64_t reach = inner;
+
+	for (int done = 0; done < 3; done++) {
+		int least = -1;
+
+		for (int i = 0; i < 3; i++)
+			if (extent[i] > 1 && (least < 0 || stride[i] < stride[least]))
+				least = i;
+		if (least < 0)
+			return 0;
+		if (stride[least] < reach)
+			return 1;
+		reach = stride[least] * (extent[least] - 1) + reach;
+		extent[least] = 1;
+	}
+	return 0;
+}
+
+span_status span_check_tensor(const char *function, const char *name, const span_tensor *tensor,
+                              const span_attention *op, int32_t heads, int is_output)
+{
+	int64_t extent[3] = { op->options.batch, op->tokens, heads };
+	int64_t stride[3];
+	static const char *const stride_name[3] = { "batch_stride", "token_stride",
+	                                            "head_stride" };
+
+	if (tensor == NULL)
+		return span_fail(SPAN_EINVAL, "%s: %s is NULL", function, name);
+	if (tensor->dtype != op->options.dtype)
+		return span_fail(SPAN_EINVAL, "%s: %s->dtype is %d; the op was created for %s",
+		                 function, name, (int)tensor->dtype,
+		                 span_dtype_name(op->options.dtype));
+	if (op->tokens == 0)
+		return SPAN_OK;
+	if (tensor->data == NULL)
+		return span_fail(SPAN_EINVAL, "%s: %s->data is NULL", function, name);
+	if ((uintptr_t)tensor->data % span_dtype_bytes(tensor->dtype) != 0)
+		return span_fail(SPAN_EINVAL, "%s: %s->data is not aligned to its dtype, %s",
+		                 function, name, span_dtype_name(tensor->dtype));
+	stride[0] = tensor->batch_stride;
+	stride[1] = tensor->token_stride;
+	stride[2] = tensor->head_stride;
+	for (int i = 0; i < 3; i++)
+		if (extent[i] > 1 && stride[i] < 0)
+			return span_fail(SPAN_EINVAL, "%s: %s->%s is %lld; it must not be negative",
+			                 function, name, stride_name[i], (long long)stride[i]);
+	if (is_output && overlaps(extent, stride, op->options.head_size))
+		return span_fail(SPAN_EINVAL,
+		                 "%s: the strides of %s (batch %lld, token %lld, head %lld) make its "
+		                 "elements overlap", function, name, (long long)tensor->batch_stride,
+		                 (long long)tensor->token_stride, (long long)tensor->head_stride);
+	return SPAN_OK;
+}
+
+span_status span_check_workspace(const char *function, const void *workspace)
+{
+	if (workspace == NULL)
+		return span_fail(SPAN_EINVAL, "%s: workspace is NULL", function);
+	if ((uintptr_t)workspace % 64 != 0)
+		return span_fail(SPAN_EINVAL, "%s: workspace is not aligned to 64 bytes", function);
+	return SPAN_OK;
+}

@@ -1,0 +1,427 @@
+/* Forward: every query tile against every block as it comes, partials merged along the tree. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include "attention/op.h"
+#include "topo/log.h"
+
+/* What the tasks of a call share. */
+typedef struct {
+	span_attention *op;
+	const span_tensor *q;
+	const span_tensor *k;
+	const span_tensor *v;
+	const span_tensor *out;
+	float *lse;
+	const span_program_step *step;
+} forward_call;
+
+/* The rows of one task: of one head, within one query tile. */
+typedef struct {
+	int64_t batch;
+	int32_t head;
+	int32_t slot;   /* of the query tile */
+	int64_t tile;
+	int32_t offset; /* of the first row in the tile */
+	int32_t rows;
+} forward_rows;
+
+/* One partial of the task's rows. */
+typedef struct {
+	float *m;
+	float *l;
+	float *o;
+} row_partial;
+
+/* The scratch of a thread: kernel scratch, the arriving partial, the list of key tiles. */
+typedef struct {
+	row_partial partial;
+	span_key_tile *tiles;
+	void *kernel;
+} forward_scratch;
+
+static size_t round_up(size_t bytes)
+{
+	return (bytes + 63) / 64 * 64;
+}
+
+static int32_t levels_of(const span_attention *op)
+{
+	return op->layout->tree.height + 2;
+}
+
+/* Key tiles of one block at most: of the largest shard. */
+static int64_t most_tiles(const span_attention *op)
+{
+	int64_t most = 0;
+
+	for (int32_t r = 0; r < op->ranks; r++) {
+		int64_t tiles = span_layout_rank_tiles(op->layout, r);
+
+		most = tiles > most ? tiles : most;
+	}
+	return most;
+}
+
+static size_t kernel_scratch_bytes(const span_attention *op)
+{
+	return round_up(op->kernels->forward_scratch(op->options.tile, op->width,
+	                                             levels_of(op)));
+}
+
+size_t span_forward_scratch_bytes(const span_attention *op)
+{
+	size_t rows = SPAN_KERNEL_ROWS;
+
+	return kernel_scratch_bytes(op) + 2 * round_up(rows * sizeof(float)) +
+	       round_up(rows * (size_t)op->width * sizeof(float)) +
+	       round_up((size_t)most_tiles(op) * sizeof(span_key_tile));
+}
+
+static forward_scratch scratch_of(const span_attention *op, int thread)
+{
+	char *at = op->workspace + op->memory.scratch + (size_t)thread * op->memory.scratch_bytes;
+	size_t rows = SPAN_KERNEL_ROWS;
+	forward_scratch scratch;
+
+	scratch.kernel = at;
+	at += kernel_scratch_bytes(op);
+	scratch.partial.m = (float *)at;
+	at += round_up(rows * sizeof(float));
+	scratch.partial.l = (float *)at;
+	at += round_up(rows * sizeof(float));
+	scratch.partial.o = (float *)at;
+	at += round_up(rows * (size_t)op->width * sizeof(float));
+	scratch.tiles = (span_key_tile *)at;
+	return scratch;
+}
+
+/* Where the partial of these rows waits in a slot. */
+static row_partial waiting_partial(const span_attention *op, const forward_rows *rows,
+                                   int32_t store)
+{
+	int64_t plane = op->options.batch * op->options.query_heads;
+	int64_t row = ((int64_t)store * plane + rows->batch * op->options.query_heads +
+	               rows->head) * op->tokens +
+	              (int64_t)rows->slot * op->options.tile + rows->offset;
+
+	return (row_partial){
+		.m = (float *)(op->workspace + op->memory.pending_m) + row,
+		.l = (float *)(op->workspace + op->memory.pending_l) + row,
+		.o = (float *)(op->workspace + op->memory.pending_o) + row * op->width,
+	};
+}
+
+/* List the key tiles of a node that the rows see, in tree order; counts their pairs. */
+static int32_t list_tiles(const forward_call *call, const forward_rows *rows, span_node node,
+                          span_key_tile *tiles, int64_t *pairs)
+{
+	const span_attention *op = call->op;
+	const span_layout *layout = op->layout;
+	int32_t block = call->step->compute;
+	int32_t kv_head = rows->head / op->group;
+	span_block_view view = span_gather_view(op, call->k, call->v, block, rows->batch, kv_head);
+	int64_t element = (int64_t)span_dtype_bytes(op->options.dtype);
+	int64_t first, end, position, last;
+	int32_t count = 0;
+
+	span_visible_keys(&op->program->visible, rows->tile, &first, &end);
+	if (op->program->schedule)
+		span_tree_shard(&layout->tree, op->ranks, block, &position, &last);
+	else
+		span_tree_range(&layout->tree, node, &position, &last);
+	for (; position < last; position++) {
+		int64_t tile = span_tree_tile(&layout->tree, position);
+		int64_t shift = span_visible_shift(&op->program->visible, rows->tile, tile) +
+		                rows->offset;
+		int64_t token;
+
+		/* A tile may be visible to the query tile and not to these of its rows. */
+		if (tile < first || tile >= end || shift + rows->rows <= 0)
+			continue;
+		token = span_layout_slot(layout, tile) * layout->tile;
+		tiles[count] = (span_key_tile){
+			.k = view.k + token * view.k_stride * element,
+			.v = view.v + token * view.v_stride * element,
+			.k_stride = view.k_stride,
+			.v_stride = view.v_stride,
+			.keys = span_layout_tile_tokens(layout, tile),
+			.address = span_tree_address(&layout->tree, position),
+			.shift = shift,
+		};
+		*pairs += span_visible_pairs(rows->rows, tiles[count].keys, shift);
+		count++;
+	}
+	return count;
+}
+
+static void run_kernel(const forward_call *call, const forward_rows *rows,
+                       const forward_scratch *scratch, int32_t n_tiles, int32_t running,
+                       row_partial into)
+{
+	const span_attention *op = call->op;
+	int64_t token = (int64_t)rows->slot * op->options.tile + rows->offset;
+	int64_t at = rows->batch * call->q->batch_stride + token * call->q->token_stride +
+	             rows->head * call->q->head_stride;
+	span_forward_task task = {
+		.dtype = op->options.dtype,
+		.head_size = op->options.head_size,
+		.rows = rows->rows,
+		.q = (const char *)call->q->data + at * (int64_t)span_dtype_bytes(op->options.dtype),
+		.q_stride = call->q->token_stride,
+		.scale = op->scale_log2,
+		.tiles = scratch->tiles,
+		.n_tiles = n_tiles,
+		.tile = op->options.tile,
+		.levels = levels_of(op),
+		.running = running,
+		.m = into.m,
+		.l = into.l,
+		.o = into.o,
+		.scratch = scratch->kernel,
+	};
+
+	op->kernels->forward(&task);
+}
+
+/* Rows that have seen nothing. */
+static void clear_partial(const span_attention *op, int32_t rows, row_partial partial)
+{
+	for (int32_t r = 0; r < rows; r++) {
+		partial.m[r] = -INFINITY;
+		partial.l[r] = 0;
+	}
+	memset(partial.o, 0, (size_t)rows * (size_t)op->width * sizeof(float));
+}
+
+static void copy_partial(const span_attention *op, int32_t rows, row_partial from,
+                         row_partial to)
+{
+	memcpy(to.m, from.m, (size_t)rows * sizeof(float));
+	memcpy(to.l, from.l, (size_t)rows * sizeof(float));
+	memcpy(to.o, from.o, (size_t)rows * (size_t)op->width * sizeof(float));
+}
+
+static void finish_rows(const forward_call *call, const forward_rows *rows, row_partial partial)
+{
+	const span_attention *op = call->op;
+	int64_t token = (int64_t)rows->slot * op->options.tile + rows->offset;
+	int64_t at = rows->batch * call->out->batch_stride + token * call->out->token_stride +
+	             rows->head * call->out->head_stride;
+	float *lse = call->lse +
+	             (rows->batch * op->options.query_heads + rows->head) * op->tokens + token;
+
+	op->kernels->finish(rows->rows, op->options.head_size, partial.m, partial.l, partial.o,
+	                    op->options.dtype,
+	                    (char *)call->out->data +
+	                    at * (int64_t)span_dtype_bytes(op->options.dtype),
+	                    call->out->token_stride, lse);
+}
+
+/* Merge the arriving partial, in scratch, with what waits; keep or finish the result. */
+static void settle(const forward_call *call, const forward_rows *rows,
+                   const span_row_arrival *arrival, row_partial partial)
+{
+	const span_attention *op = call->op;
+	const span_merge *merge = &op->program->merge[arrival->merge.first];
+
+	for (int32_t i = 0; i < arrival->merge.count; i++) {
+		row_partial other = waiting_partial(op, rows, merge[i].slot);
+		row_partial left = merge[i].waiting_is_left ? other : partial;
+		row_partial right = merge[i].waiting_is_left ? partial : other;
+
+		op->kernels->merge(rows->rows, op->width, left.m, left.l, left.o, right.m,
+		                   right.l, right.o, partial.m, partial.l, partial.o);
+	}
+	if (arrival->store < 0)
+		finish_rows(call, rows, partial);
+	else
+		copy_partial(op, rows->rows, partial, waiting_partial(op, rows, arrival->store));
+}
+
+/* Canonical: the node's partial comes about in scratch and is settled. */
+static void arrive_canonical(const forward_call *call, const forward_rows *rows,
+                             const span_row_arrival *arrival, const forward_scratch *scratch,
+                             int64_t *pairs)
+{
+	int32_t n = list_tiles(call, rows, arrival->node, scratch->tiles, pairs);
+
+	if (n > 0)
+		run_kernel(call, rows, scratch, n, 0, scratch->partial);
+	else
+		clear_partial(call->op, rows->rows, scratch->partial);
+	settle(call, rows, arrival, scratch->partial);
+}
+
+/* Schedule order: the running partial waits in slot 0, or in scratch when one block is all. */
+static void arrive_running(const forward_call *call, const forward_rows *rows,
+                           const span_row_arrival *arrival, const forward_scratch *scratch,
+                           int64_t *pairs)
+{
+	const span_attention *op = call->op;
+	row_partial running = op->program->pending_slots > 0 ? waiting_partial(op, rows, 0)
+	                                                     : scratch->partial;
+	int32_t n = list_tiles(call, rows, arrival->node, scratch->tiles, pairs);
+
+	if (arrival->merge.count == 0)
+		clear_partial(op, rows->rows, running);
+	if (n > 0)
+		run_kernel(call, rows, scratch, n, 1, running);
+	if (arrival->store < 0)
+		finish_rows(call, rows, running);
+}
+
+/* Count, once for all heads, what waits for a query tile. */
+static void count_waiting(span_attention *op, const span_row_arrival *arrival, int thread)
+{
+	int32_t *waiting = &op->waiting[arrival->row];
+
+	*waiting += (arrival->store >= 0) - arrival->merge.count;
+	span_count_most(&op->count[thread].pending_most, *waiting);
+}
+
+/* Row blocks of a tile: tasks are made small enough for the kernels. */
+static int32_t row_blocks(const span_attention *op)
+{
+	return (op->options.tile + SPAN_KERNEL_ROWS - 1) / SPAN_KERNEL_ROWS;
+}
+
+/* The rows of a task; tasks are counted by tile, from the last (in causal masks the
+ * heaviest), then row block, batch and head. */
+static forward_rows rows_of(const span_attention *op, int64_t task)
+{
+	int32_t heads = op->options.query_heads;
+	int32_t blocks = row_blocks(op);
+	int32_t left;
+	forward_rows rows;
+
+	rows.head = (int32_t)(task % heads);
+	task /= heads;
+	rows.batch = task % op->options.batch;
+	task /= op->options.batch;
+	rows.offset = (int32_t)(task % blocks) * SPAN_KERNEL_ROWS;
+	rows.slot = op->program->tiles - 1 - (int32_t)(task / blocks);
+	rows.tile = span_layout_tile_at(op->layout, op->rank, rows.slot);
+	left = span_layout_tile_tokens(op->layout, rows.tile) - rows.offset;
+	rows.rows = left < SPAN_KERNEL_ROWS ? left : SPAN_KERNEL_ROWS;
+	return rows;
+}
+
+/* The first arrival of a query tile in a step; rows ascend. */
+static int32_t find_arrival(const span_program *program, span_range range, int32_t row)
+{
+	int32_t low = range.first, high = range.first + range.count;
+
+	while (low < high) {
+		int32_t middle = low + (high - low) / 2;
+
+		if (program->arrival[middle].row < row)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+static void forward_task(void *context, int64_t task, int thread)
+{
+	const forward_call *call = context;
+	span_attention *op = call->op;
+	const span_program *program = op->program;
+	forward_rows rows = rows_of(op, task);
+	forward_scratch scratch = scratch_of(op, thread);
+	span_range range = call->step->arrival;
+	int32_t i = find_arrival(program, range, rows.slot);
+	int64_t pairs = 0;
+
+	if (rows.rows <= 0)
+		return;
+	for (; i < range.first + range.count && program->arrival[i].row == rows.slot; i++) {
+		const span_row_arrival *arrival = &program->arrival[i];
+
+		if (program->schedule)
+			arrive_running(call, &rows, arrival, &scratch, &pairs);
+		else
+			arrive_canonical(call, &rows, arrival, &scratch, &pairs);
+		if (rows.head == 0 && rows.batch == 0 && rows.offset == 0)
+			count_waiting(op, arrival, thread);
+	}
+	if (rows.head == 0 && rows.batch == 0)
+		op->count[thread].pairs += pairs;
+}
+
+static void begin_counts(span_attention *op)
+{
+	memset(op->count, 0, (size_t)op->options.threads * sizeof(*op->count));
+	memset(op->waiting, 0, ((size_t)op->program->tiles + 1) * sizeof(*op->waiting));
+	op->pass = &op->statistics.forward;
+	op->pass->bytes_inside = op->pass->bytes_between = 0;
+	op->pass->exposed_seconds = 0;
+}
+
+static span_status end_counts(span_attention *op)
+{
+	op->pass->pairs_computed = op->pass->pending_used = 0;
+	for (int i = 0; i < op->options.threads; i++) {
+		op->pass->pairs_computed += op->count[i].pairs;
+		span_count_most(&op->pass->pending_used, op->count[i].pending_most);
+	}
+	if (op->pass->pairs_computed == op->pass->pairs_planned)
+		return SPAN_OK;
+	return span_fail(SPAN_EINTEGRITY,
+	                 "rank %d: forward computed %lld (query, key) pairs; the mask has %lld",
+	                 op->rank, (long long)op->pass->pairs_computed,
+	                 (long long)op->pass->pairs_planned);
+}
+
+static span_status run_forward(forward_call *call, void *workspace)
+{
+	span_attention *op = call->op;
+	int64_t tasks = (int64_t)op->program->tiles * row_blocks(op) * op->options.batch *
+	                op->options.query_heads;
+	span_status status;
+
+	begin_counts(op);
+	status = span_gather_begin(op, call->k, call->v, workspace);
+	for (int32_t t = 0; t < op->program->gather_steps && status == SPAN_OK; t++) {
+		call->step = &op->program->step[t];
+		status = span_gather_step(op, t);
+		if (status == SPAN_OK && call->step->arrival.count > 0)
+			span_pool_run(op->pool, tasks, forward_task, call);
+	}
+	if (status == SPAN_OK)
+		status = span_gather_end(op);
+	return status == SPAN_OK ? end_counts(op) : status;
+}
+
+span_status span_attention_forward(span_attention *op, const span_tensor *q,
+                                   const span_tensor *k, const span_tensor *v,
+                                   const span_tensor *out, float *lse, void *workspace)
+{
+	static const char *name = "span_attention_forward";
+	forward_call call = { .op = op, .q = q, .k = k, .v = v, .out = out, .lse = lse };
+	double start = span_now();
+	span_fp_mode mode;
+	span_status status;
+
+	if (op == NULL)
+		return span_fail(SPAN_EINVAL, "%s: op is NULL", name);
+	status = span_check_tensor(name, "q", q, op, op->options.query_heads, 0);
+	if (status == SPAN_OK)
+		status = span_check_tensor(name, "k", k, op, op->options.kv_heads, 0);
+	if (status == SPAN_OK)
+		status = span_check_tensor(name, "v", v, op, op->options.kv_heads, 0);
+	if (status == SPAN_OK)
+		status = span_check_tensor(name, "out", out, op, op->options.query_heads, 1);
+	if (status == SPAN_OK && lse == NULL && op->tokens > 0)
+		status = span_fail(SPAN_EINVAL, "%s: lse is NULL", name);
+	if (status == SPAN_OK)
+		status = span_check_workspace(name, workspace);
+	if (status != SPAN_OK)
+		return status;
+	span_fp_enter(&mode);
+	status = run_forward(&call, workspace);
+	span_fp_leave(&mode);
+	op->statistics.forward.seconds = span_now() - start;
+	return status;
+}

@@ -1,0 +1,234 @@
+/* The way out of keys and values: blocks received, checked, and passed on. */
+#include <string.h>
+#include <time.h>
+#include "attention/op.h"
+#include "topo/log.h"
+
+double span_now(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+span_status span_give_up(span_attention *op, span_status status)
+{
+	op->transport->abort(op->transport, status);
+	return status;
+}
+
+span_status span_wait(span_attention *op, span_token token, span_message *message,
+                      const char *what)
+{
+	double start = span_now();
+	span_status status = op->transport->wait(op->transport, token, op->options.timeout,
+	                                         message);
+
+	op->pass->exposed_seconds += span_now() - start;
+	if (status == SPAN_OK)
+		return SPAN_OK;
+	span_fail(status, "rank %d: waiting for %s: %s", op->rank, what, span_strerror(status));
+	return span_give_up(op, status);
+}
+
+span_status span_send(span_attention *op, int32_t to, span_message *message, const void *data,
+                      span_token *token)
+{
+	const int32_t *group = op->transport->group;
+	span_status status;
+
+	message->origin = (uint32_t)op->rank;
+	message->epoch = op->epoch;
+	status = op->transport->post_send(op->transport, to, message, data, token);
+	if (status != SPAN_OK)
+		return span_give_up(op, status);
+	if (group[to] == group[op->rank])
+		op->pass->bytes_inside += message->bytes;
+	else
+		op->pass->bytes_between += message->bytes;
+	return SPAN_OK;
+}
+
+/* Where a block lies as it travels. */
+static char *block_data(const span_attention *op, int32_t block)
+{
+	const span_memory *memory = &op->memory;
+
+	if (block == op->rank)
+		return op->workspace + memory->own_block;
+	return op->workspace + memory->kv_buffer +
+	       (size_t)op->block_buffer[block] * memory->kv_buffer_bytes;
+}
+
+span_block_view span_gather_view(const span_attention *op, const span_tensor *k,
+                                 const span_tensor *v, int32_t block, int64_t batch,
+                                 int32_t kv_head)
+{
+	size_t element = span_dtype_bytes(op->options.dtype);
+	span_block_view view;
+	size_t head_bytes;
+
+	if (block == op->rank && op->ranks == 1) {
+		view.k = (const char *)k->data + (size_t)(batch * k->batch_stride +
+		                                          kv_head * k->head_stride) * element;
+		view.v = (const char *)v->data + (size_t)(batch * v->batch_stride +
+		                                          kv_head * v->head_stride) * element;
+		view.k_stride = k->token_stride;
+		view.v_stride = v->token_stride;
+		return view;
+	}
+	head_bytes = (size_t)span_layout_rank_tokens(op->layout, block) *
+	             (size_t)op->options.head_size * element;
+	view.k = block_data(op, block) +
+	         (size_t)(batch * op->options.kv_heads + kv_head) * head_bytes;
+	view.v = view.k + span_memory_block_bytes(op, block) / 2;
+	view.k_stride = view.v_stride = op->options.head_size;
+	return view;
+}
+
+/* Copy K or V of this rank into its dense form. */
+static void pack_tensor(const span_attention *op, const span_tensor *from, char *to)
+{
+	size_t element = span_dtype_bytes(op->options.dtype);
+	size_t row = (size_t)op->options.head_size * element;
+
+	for (int64_t b = 0; b < op->options.batch; b++) {
+		for (int64_t h = 0; h < op->options.kv_heads; h++) {
+			const char *source = (const char *)from->data +
+				(size_t)(b * from->batch_stride + h * from->head_stride) * element;
+
+			for (int64_t i = 0; i < op->tokens; i++, to += row)
+				memcpy(to, source + (size_t)(i * from->token_stride) * element, row);
+		}
+	}
+}
+
+span_status span_gather_begin(span_attention *op, const span_tensor *k, const span_tensor *v,
+                              void *workspace)
+{
+	size_t bytes = span_memory_block_bytes(op, op->rank);
+	char *own;
+
+	op->workspace = workspace;
+	op->epoch++;
+	op->sends = 0;
+	if (op->ranks == 1)
+		return SPAN_OK;
+	memset(op->arriving, 0, (size_t)op->ranks);
+	own = block_data(op, op->rank);
+	pack_tensor(op, k, own);
+	pack_tensor(op, v, own + bytes / 2);
+	op->block_digest[op->rank] = span_digest(own, bytes);
+	return SPAN_OK;
+}
+
+/* Hold what arrived against what was due. */
+static span_status check_block(span_attention *op, int32_t block, const span_message *message)
+{
+	size_t bytes = span_memory_block_bytes(op, block);
+
+	if (message->channel == SPAN_CHANNEL_GATHER && message->owner == (uint32_t)block &&
+	    message->epoch == op->epoch && message->bytes == bytes &&
+	    message->digest == span_digest(block_data(op, block), bytes))
+		return SPAN_OK;
+	span_fail(SPAN_EINTEGRITY,
+	          "rank %d: keys and values of rank %d, received from rank %u in step %u: %s",
+	          op->rank, block, message->origin, message->step,
+	          message->owner != (uint32_t)block ? "another block came"
+	          : message->epoch != op->epoch     ? "they are of another call"
+	          : message->bytes != bytes         ? "their size is wrong"
+	                                            : "their digest is wrong");
+	return span_give_up(op, SPAN_EINTEGRITY);
+}
+
+/* Have a block in its buffer. */
+static span_status have_block(span_attention *op, int32_t block)
+{
+	span_message message;
+	span_status status;
+
+	if (block == op->rank || !op->arriving[block])
+		return SPAN_OK;
+	op->arriving[block] = 0;
+	status = span_wait(op, op->receive_token[block], &message, "keys and values");
+	if (status == SPAN_OK)
+		status = check_block(op, block, &message);
+	op->block_digest[block] = message.digest;
+	return status;
+}
+
+/* Wait for the sends that still read a buffer. */
+static span_status drain_buffer(span_attention *op, int32_t buffer)
+{
+	span_status status = SPAN_OK;
+	int32_t kept = 0;
+
+	for (int32_t i = 0; i < op->sends; i++) {
+		if (op->send_buffer[i] == buffer && status == SPAN_OK) {
+			status = span_wait(op, op->send_token[i], NULL, "a receiver of a block");
+			continue;
+		}
+		op->send_token[kept] = op->send_token[i];
+		op->send_buffer[kept++] = op->send_buffer[i];
+	}
+	op->sends = kept;
+	return status;
+}
+
+static span_status post_receive(span_attention *op, const span_gather_transfer *transfer)
+{
+	span_status status = drain_buffer(op, transfer->buffer);
+	int32_t block = transfer->block;
+
+	if (status != SPAN_OK)
+		return status;
+	op->block_buffer[block] = transfer->buffer;
+	status = op->transport->post_receive(op->transport, transfer->peer, SPAN_CHANNEL_GATHER,
+	                                     block_data(op, block),
+	                                     span_memory_block_bytes(op, block),
+	                                     &op->receive_token[block]);
+	if (status != SPAN_OK)
+		return span_give_up(op, status);
+	op->arriving[block] = 1;
+	return SPAN_OK;
+}
+
+static span_status post_send(span_attention *op, const span_gather_transfer *transfer, int32_t t)
+{
+	int32_t block = transfer->block;
+	span_message message = { .channel = SPAN_CHANNEL_GATHER, .step = (uint32_t)t,
+	                         .owner = (uint32_t)block,
+	                         .bytes = span_memory_block_bytes(op, block),
+	                         .digest = op->block_digest[block] };
+
+	op->send_buffer[op->sends] = block == op->rank ? -1 : op->block_buffer[block];
+	return span_send(op, transfer->peer, &message, block_data(op, block),
+	                 &op->send_token[op->sends++]);
+}
+
+span_status span_gather_step(span_attention *op, int32_t t)
+{
+	const span_program_step *step = &op->program->step[t];
+	const span_gather_transfer *receive = &op->program->transfer[step->receive.first];
+	const span_gather_transfer *send = &op->program->transfer[step->send.first];
+	span_status status = step->compute >= 0 ? have_block(op, step->compute) : SPAN_OK;
+
+	for (int32_t i = 0; i < step->send.count && status == SPAN_OK; i++)
+		status = have_block(op, send[i].block);
+	for (int32_t i = 0; i < step->receive.count && status == SPAN_OK; i++)
+		status = post_receive(op, &receive[i]);
+	for (int32_t i = 0; i < step->send.count && status == SPAN_OK; i++)
+		status = post_send(op, &send[i], t);
+	return status;
+}
+
+span_status span_gather_end(span_attention *op)
+{
+	span_status status = SPAN_OK;
+
+	for (int32_t i = 0; i < op->sends && status == SPAN_OK; i++)
+		status = span_wait(op, op->send_token[i], NULL, "a receiver of a block");
+	op->sends = 0;
+	return status;
+}

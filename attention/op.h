@@ -1,0 +1,142 @@
+/* The inside of a span_attention. Private to attention.c, memory.c, gather.c, forward.c,
+ * backward.c and quadrant.c. */
+#ifndef SPAN_OP_H
+#define SPAN_OP_H
+
+#include "attention/kernels/kernel.h"
+#include "attention/pool.h"
+#include "attention/program.h"
+#include "attention/span_attention.h"
+
+/* Where things stand in the caller's workspace: offsets in bytes, multiples of 64. */
+typedef struct {
+	size_t own_block;       /* this rank's K and V as they travel; used when P > 1 */
+	size_t kv_buffer;       /* [kv_buffers] x kv_buffer_bytes */
+	size_t kv_buffer_bytes;
+	size_t pending_o;       /* [pending_slots][B][Hq][s][width] out partials or dQ */
+	size_t pending_m;       /* [pending_slots][B][Hq][s], forward */
+	size_t pending_l;
+	size_t query;           /* [B][Hq][s][width] scaled q, backward */
+	size_t dout;            /* [B][Hq][s][width] */
+	size_t lse2;            /* [B][Hq][s] */
+	size_t delta;           /* [B][Hq][s] */
+	size_t store;           /* the owner's own account */
+	size_t return_buffer;   /* [return_buffers], each of its own size */
+	size_t delivery_buffer; /* [delivery_buffers], each of its own size */
+	size_t scratch;         /* [threads] x scratch_bytes */
+	size_t scratch_bytes;
+	size_t part_bytes;      /* of one dK, dV part: [B][Hkv][2][T][width] f32 */
+	size_t block_total;     /* the sums told in the statistics */
+	size_t pending_total;
+	size_t total;
+} span_memory;
+
+/* Counted by each thread, added up after the pass. */
+typedef struct {
+	int64_t pairs;        /* of batch 0, the first head of each kind */
+	int64_t pending_most;
+	int64_t returns_most;
+	uint8_t padding[64 - 3 * sizeof(int64_t)]; /* a cache line each */
+} span_thread_count;
+
+struct span_attention {
+	span_attention_options options; /* defaults filled in; custom_order NULL */
+	const span_kernels *kernels;
+	span_layout *layout;
+	const span_order *order;        /* made_order, or the caller's */
+	span_order *made_order;
+	span_program *program;
+	span_pool *pool;
+	span_transport *transport;      /* NULL: one rank */
+	int32_t rank;
+	int32_t ranks;
+	int32_t group;                  /* query heads of one KV head */
+	int32_t width;                  /* floats of an inner row */
+	int64_t tokens;                 /* s of this rank */
+	float scale_log2;               /* (float)(scale * log2 e) */
+	span_memory memory;
+
+	/* State of the pass that runs; allocated at create. */
+	uint64_t epoch;
+	char *workspace;
+	span_token *receive_token;      /* [P] of the block on its way */
+	uint8_t *arriving;              /* [P] */
+	int32_t *block_buffer;          /* [P] the buffer a received block is in */
+	uint64_t *block_digest;         /* [P] */
+	span_token *send_token;         /* [sends] outstanding */
+	int32_t *send_buffer;           /* [sends] the buffer it reads, -1: the own block */
+	int32_t sends;
+	span_token *delivery_token;     /* [deliveries] */
+	span_token *return_token;       /* [return_buffers] */
+	uint8_t *return_posted;         /* [return_buffers] */
+	span_thread_count *count;       /* [threads] */
+	int32_t *waiting;               /* [tiles] partials that wait, by query tile */
+	int32_t *returns_waiting;       /* [tiles] dK, dV parts that wait, by own key tile */
+	span_pass_statistics *pass;     /* the one that runs */
+
+	span_attention_statistics statistics;
+};
+
+/* memory.c: lay the workspace out. Returns SPAN_EUNSUPPORTED when it would overflow. */
+span_status span_memory_plan(span_attention *op);
+/* Bytes of a block as it travels: K, then V, each dense [B][Hkv][s][D] of dtype. */
+size_t span_memory_block_bytes(const span_attention *op, int32_t rank);
+/* Scratch of one thread. (forward.c, backward.c) */
+size_t span_forward_scratch_bytes(const span_attention *op);
+size_t span_backward_scratch_bytes(const span_attention *op);
+
+/* arguments.c: check what forward and backward are given. */
+span_status span_check_options(const span_attention_options *options);
+span_status span_check_tensor(const char *function, const char *name, const span_tensor *tensor,
+                              const span_attention *op, int32_t heads, int is_output);
+span_status span_check_workspace(const char *function, const void *workspace);
+
+/* K or V of a block, of one batch and KV head: dtype rows `stride` elements apart. */
+typedef struct {
+	const char *k;
+	const char *v;
+	int64_t k_stride;
+	int64_t v_stride;
+} span_block_view;
+
+/* gather.c: the way out of keys and values. */
+span_status span_gather_begin(span_attention *op, const span_tensor *k, const span_tensor *v,
+                              void *workspace);
+/* Have what step t needs, post what it receives and sends. */
+span_status span_gather_step(span_attention *op, int32_t t);
+/* Wait for what is still being sent. */
+span_status span_gather_end(span_attention *op);
+span_block_view span_gather_view(const span_attention *op, const span_tensor *k,
+                                 const span_tensor *v, int32_t block, int64_t batch,
+                                 int32_t kv_head);
+
+/* returns.c: the way back of dK and dV. */
+span_status span_returns_begin(span_attention *op);
+/* Post the receives of step t, and have the buffer of an account that begins in it. */
+span_status span_returns_step(span_attention *op, int32_t t);
+/* Send on account number `account`, which is complete. */
+span_status span_returns_send(span_attention *op, int32_t account, int32_t t);
+/* Wait for a delivery; *data is its parts. */
+span_status span_returns_receive(span_attention *op, int32_t delivery, const float **data);
+span_status span_returns_end(span_attention *op);
+/* The parts of an account in the workspace. */
+float *span_returns_account(const span_attention *op, int32_t account);
+
+/* Wait for a token; the time counts as exposed. A failure is named and aborts the transport. */
+span_status span_wait(span_attention *op, span_token token, span_message *message,
+                      const char *what);
+/* Report a failure of the transport, once, and abort it. */
+span_status span_give_up(span_attention *op, span_status status);
+/* Send, counting bytes by tier. */
+span_status span_send(span_attention *op, int32_t to, span_message *message, const void *data,
+                      span_token *token);
+double span_now(void);
+
+/* Parts of one thread's count. */
+static inline void span_count_most(int64_t *most, int64_t value)
+{
+	if (value > *most)
+		*most = value;
+}
+
+#endif

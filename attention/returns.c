@@ -1,0 +1,128 @@
+/* The way back of dK and dV: accounts sent on, deliveries received and checked. */
+#include <string.h>
+#include "attention/op.h"
+#include "topo/log.h"
+
+/* The start of buffer number `buffer` among buffers of parts[] parts each. */
+static char *buffer_at(const span_attention *op, size_t base, const int32_t *parts,
+                       int32_t buffer)
+{
+	size_t before = 0;
+
+	for (int32_t i = 0; i < buffer; i++)
+		before += (size_t)parts[i];
+	return op->workspace + base + before * op->memory.part_bytes;
+}
+
+float *span_returns_account(const span_attention *op, int32_t account)
+{
+	int32_t buffer = op->program->account[account].buffer;
+
+	if (buffer < 0)
+		return (float *)(op->workspace + op->memory.store);
+	return (float *)buffer_at(op, op->memory.return_buffer, op->program->return_parts, buffer);
+}
+
+static float *delivery_data(const span_attention *op, const span_delivery *delivery)
+{
+	return (float *)buffer_at(op, op->memory.delivery_buffer, op->program->delivery_parts,
+	                          delivery->buffer);
+}
+
+/* The peer may still be copying from the buffer. */
+static span_status drain_buffer(span_attention *op, int32_t buffer)
+{
+	if (buffer < 0 || !op->return_posted[buffer])
+		return SPAN_OK;
+	op->return_posted[buffer] = 0;
+	return span_wait(op, op->return_token[buffer], NULL, "a receiver of gradients");
+}
+
+span_status span_returns_begin(span_attention *op)
+{
+	if (op->program->return_buffers > 0)
+		memset(op->return_posted, 0, (size_t)op->program->return_buffers);
+	return SPAN_OK;
+}
+
+span_status span_returns_step(span_attention *op, int32_t t)
+{
+	const span_program *program = op->program;
+	span_range post = program->step[t].post;
+	span_status status = SPAN_OK;
+
+	for (int32_t i = 0; i < program->accounts && status == SPAN_OK; i++)
+		if (program->account[i].begin_step == t)
+			status = drain_buffer(op, program->account[i].buffer);
+	for (int32_t i = post.first; i < post.first + post.count && status == SPAN_OK; i++) {
+		const span_delivery *delivery = &program->delivery[i];
+
+		status = op->transport->post_receive(op->transport, delivery->from,
+		                                     SPAN_CHANNEL_RETURN,
+		                                     delivery_data(op, delivery),
+		                                     (size_t)delivery->parts * op->memory.part_bytes,
+		                                     &op->delivery_token[i]);
+		if (status != SPAN_OK)
+			return span_give_up(op, status);
+	}
+	return status;
+}
+
+/* Bring the parts that are left together at the front, in order. */
+static void compact(const span_attention *op, const span_account *account, char *data)
+{
+	const int32_t *part = &op->program->part[account->part.first];
+	size_t bytes = op->memory.part_bytes;
+
+	for (int32_t i = 0; i < account->part.count; i++)
+		if (part[i] != i)
+			memmove(data + (size_t)i * bytes, data + (size_t)part[i] * bytes, bytes);
+}
+
+span_status span_returns_send(span_attention *op, int32_t account, int32_t t)
+{
+	const span_account *sent = &op->program->account[account];
+	char *data = (char *)span_returns_account(op, account);
+	size_t bytes = (size_t)sent->parts * op->memory.part_bytes;
+	span_message message = { .channel = SPAN_CHANNEL_RETURN, .step = (uint32_t)t,
+	                         .owner = (uint32_t)sent->block, .bytes = bytes };
+
+	compact(op, sent, data);
+	message.digest = span_digest(data, bytes);
+	op->return_posted[sent->buffer] = 1;
+	return span_send(op, sent->hop, &message, data, &op->return_token[sent->buffer]);
+}
+
+span_status span_returns_receive(span_attention *op, int32_t delivery, const float **data)
+{
+	const span_delivery *due = &op->program->delivery[delivery];
+	uint32_t block = (uint32_t)op->program->account[due->account].block;
+	size_t bytes = (size_t)due->parts * op->memory.part_bytes;
+	span_message message;
+	span_status status = span_wait(op, op->delivery_token[delivery], &message, "gradients");
+
+	*data = delivery_data(op, due);
+	if (status != SPAN_OK)
+		return status;
+	if (message.channel == SPAN_CHANNEL_RETURN && message.owner == block &&
+	    message.origin == (uint32_t)due->from && message.epoch == op->epoch &&
+	    message.bytes == bytes && message.digest == span_digest(*data, bytes))
+		return SPAN_OK;
+	span_fail(SPAN_EINTEGRITY,
+	          "rank %d: dK and dV of rank %u, received from rank %u in step %u: %s", op->rank,
+	          block, message.origin, message.step,
+	          message.owner != block          ? "those of another block came"
+	          : message.epoch != op->epoch    ? "they are of another call"
+	          : message.bytes != bytes        ? "their size is wrong"
+	                                          : "their digest is wrong");
+	return span_give_up(op, SPAN_EINTEGRITY);
+}
+
+span_status span_returns_end(span_attention *op)
+{
+	span_status status = SPAN_OK;
+
+	for (int32_t b = 0; b < op->program->return_buffers && status == SPAN_OK; b++)
+		status = drain_buffer(op, b);
+	return status;
+}
