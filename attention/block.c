@@ -1,0 +1,533 @@
+/* The steps of attention one by one: thin walks over batches and heads around the kernels. */
+#include "attention/span_block.h"
+
+#include <math.h>
+#include <stdint.h>
+#include "attention/kernels/kernel.h"
+#include "topo/log.h"
+
+#define LOG2_E 1.44269502f
+#define LN_2 0.693147182f
+
+int32_t span_block_width(int32_t head_size)
+{
+	return span_width(head_size);
+}
+
+static size_t round_up(size_t bytes)
+{
+	return (bytes + 63) / 64 * 64;
+}
+
+/* The tile that a block's scratch is sized for: a power of two that holds its keys and rows. */
+static int32_t tile_of(const span_block *block)
+{
+	int32_t tile = 16;
+
+	while (tile < block->keys || tile < block->queries)
+		tile *= 2;
+	return tile;
+}
+
+static span_status check_block(const span_block *block, const char *function)
+{
+	if (block == NULL)
+		return span_fail(SPAN_EINVAL, "%s: block is NULL", function);
+	if (block->size < sizeof(*block))
+		return span_fail(SPAN_EINVAL, "%s: block->size is %zu; sizeof(span_block) is %zu",
+		                 function, block->size, sizeof(*block));
+	if (block->batch < 1)
+		return span_fail(SPAN_EINVAL, "%s: batch is %lld; at least 1 is needed", function,
+		                 (long long)block->batch);
+	if (block->queries < 1 || block->queries > 4096)
+		return span_fail(SPAN_EINVAL, "%s: queries is %lld; 1 to 4096 are possible",
+		                 function, (long long)block->queries);
+	if (block->keys < 1 || block->keys > 4096)
+		return span_fail(SPAN_EINVAL, "%s: keys is %lld; 1 to 4096 are possible", function,
+		                 (long long)block->keys);
+	if (block->first_query < 0 || block->first_query > INT64_MAX / 2)
+		return span_fail(SPAN_EINVAL, "%s: first_query is %lld; a token index is needed",
+		                 function, (long long)block->first_query);
+	if (block->first_key < 0 || block->first_key > INT64_MAX / 2)
+		return span_fail(SPAN_EINVAL, "%s: first_key is %lld; a token index is needed",
+		                 function, (long long)block->first_key);
+	if (block->kv_heads < 1)
+		return span_fail(SPAN_EINVAL, "%s: kv_heads is %d; at least 1 is needed", function,
+		                 block->kv_heads);
+	if (block->query_heads < 1 || block->query_heads % block->kv_heads != 0)
+		return span_fail(SPAN_EINVAL,
+		                 "%s: query_heads is %d; a multiple of kv_heads (%d) is needed",
+		                 function, block->query_heads, block->kv_heads);
+	if (block->head_size < 8 || block->head_size > 256 || block->head_size % 8 != 0)
+		return span_fail(SPAN_EUNSUPPORTED,
+		                 "%s: head_size is %d; multiples of 8 from 8 to 256 are possible",
+		                 function, block->head_size);
+	if (span_dtype_bytes(block->dtype) == 0)
+		return span_fail(SPAN_EINVAL, "%s: dtype is %d; f32, bf16 and f16 are possible",
+		                 function, (int)block->dtype);
+	if (!(isfinite(block->scale) && block->scale >= 0))
+		return span_fail(SPAN_EINVAL, "%s: scale is %g; a positive number or 0 is needed",
+		                 function, (double)block->scale);
+	return SPAN_OK;
+}
+
+static span_status check_tensor(const span_block *block, const span_tensor *tensor,
+                                const char *name, const char *function)
+{
+	if (tensor == NULL)
+		return span_fail(SPAN_EINVAL, "%s: %s is NULL", function, name);
+	if (tensor->dtype != block->dtype)
+		return span_fail(SPAN_EINVAL, "%s: %s->dtype is %d; the block is of %s", function,
+		                 name, (int)tensor->dtype, span_dtype_name(block->dtype));
+	if (tensor->data == NULL)
+		return span_fail(SPAN_EINVAL, "%s: %s->data is NULL", function, name);
+	if (tensor->batch_stride < 0 || tensor->token_stride < 0 || tensor->head_stride < 0)
+		return span_fail(SPAN_EINVAL, "%s: %s has a negative stride", function, name);
+	return SPAN_OK;
+}
+
+static span_status check_pointer(const void *pointer, const char *name, const char *function)
+{
+	return pointer != NULL ? SPAN_OK
+	                       : span_fail(SPAN_EINVAL, "%s: %s is NULL", function, name);
+}
+
+static span_status check_partial(const span_partial *partial, const char *name,
+                                 const char *function)
+{
+	if (partial == NULL || partial->o == NULL || partial->m == NULL || partial->l == NULL)
+		return span_fail(SPAN_EINVAL, "%s: %s, or an array of it, is NULL", function, name);
+	return SPAN_OK;
+}
+
+static span_status check_workspace(const void *workspace, const char *function)
+{
+	if (workspace == NULL || (uintptr_t)workspace % 64 != 0)
+		return span_fail(SPAN_EINVAL, "%s: workspace is NULL or not aligned to 64 bytes",
+		                 function);
+	return SPAN_OK;
+}
+
+static float scale_of(const span_block *block)
+{
+	return block->scale != 0 ? block->scale
+	                         : (float)(1 / sqrt((double)block->head_size));
+}
+
+static float scale_log2(const span_block *block)
+{
+	return (float)(scale_of(block) * 1.4426950408889634);
+}
+
+/* Row r of the queries sees keys 0 .. r + shift. */
+static int64_t shift_of(const span_block *block)
+{
+	return block->causal ? block->first_query - block->first_key : block->keys;
+}
+
+static char *row_at(const span_tensor *tensor, int64_t batch, int64_t token, int32_t head)
+{
+	int64_t at = batch * tensor->batch_stride + token * tensor->token_stride +
+	             head * tensor->head_stride;
+
+	return (char *)tensor->data + at * (int64_t)span_dtype_bytes(tensor->dtype);
+}
+
+/* The first f32 row of a head of [B][heads][rows]. */
+static int64_t plane_row(int64_t batch, int32_t heads, int32_t head, int64_t rows)
+{
+	return (batch * heads + head) * rows;
+}
+
+/* ---- Scratch of backward, one KV head at a time ---- */
+
+typedef struct {
+	float *q;        /* [group][queries][width] */
+	float *dout;
+	float *lse2;     /* [group][queries] */
+	float *k;        /* [keys][width] */
+	float *v;
+	float *packed_k;
+	float *packed_v;
+	char *leaf;
+	size_t bytes;
+} block_scratch;
+
+static block_scratch lay_out(const span_block *block, const span_kernels *kernels, char *base)
+{
+	size_t width = (size_t)span_width(block->head_size);
+	size_t group = (size_t)(block->query_heads / block->kv_heads);
+	size_t rows = group * (size_t)block->queries;
+	size_t query = round_up(rows * width * sizeof(float));
+	size_t key = round_up((size_t)block->keys * width * sizeof(float));
+	size_t packed = round_up(kernels->packed_floats((int32_t)block->keys, (int32_t)width) *
+	                         sizeof(float));
+	block_scratch scratch;
+	size_t at = 0;
+
+	scratch.q = (float *)(base + at);
+	at += query;
+	scratch.dout = (float *)(base + at);
+	at += query;
+	scratch.lse2 = (float *)(base + at);
+	at += round_up(rows * sizeof(float));
+	scratch.k = (float *)(base + at);
+	at += key;
+	scratch.v = (float *)(base + at);
+	at += key;
+	scratch.packed_k = (float *)(base + at);
+	at += packed;
+	scratch.packed_v = (float *)(base + at);
+	at += packed;
+	scratch.leaf = base + at;
+	at += round_up(kernels->leaf_scratch(tile_of(block), (int32_t)width, (int32_t)group));
+	scratch.bytes = at;
+	return scratch;
+}
+
+size_t span_block_workspace_bytes(const span_block *block)
+{
+	const span_kernels *kernels;
+	size_t forward, backward;
+	static char nowhere[1];
+
+	if (check_block(block, "span_block_workspace_bytes") != SPAN_OK ||
+	    span_kernels_select(&kernels) != SPAN_OK)
+		return 0;
+	forward = round_up(kernels->forward_scratch(tile_of(block),
+	                                            span_width(block->head_size), 2));
+	backward = lay_out(block, kernels, nowhere).bytes;
+	return forward > backward ? forward : backward;
+}
+
+/* ---- Forward ---- */
+
+static void forward_head(const span_block *block, const span_kernels *kernels,
+                         const span_tensor *q, const span_tensor *k, const span_tensor *v,
+                         const span_partial *partial, void *workspace, int64_t batch,
+                         int32_t head)
+{
+	int32_t kv_head = head / (block->query_heads / block->kv_heads);
+	int32_t width = span_width(block->head_size);
+	span_key_tile tile = { .k = row_at(k, batch, 0, kv_head),
+	                       .v = row_at(v, batch, 0, kv_head), .k_stride = k->token_stride,
+	                       .v_stride = v->token_stride, .keys = (int32_t)block->keys };
+
+	for (int64_t row = 0; row < block->queries; row += SPAN_KERNEL_ROWS) {
+		int64_t at = plane_row(batch, block->query_heads, head, block->queries) + row;
+		int64_t left = block->queries - row;
+		span_forward_task task = {
+			.dtype = block->dtype,
+			.head_size = block->head_size,
+			.rows = (int32_t)(left < SPAN_KERNEL_ROWS ? left : SPAN_KERNEL_ROWS),
+			.q = row_at(q, batch, row, head),
+			.q_stride = q->token_stride,
+			.scale = scale_log2(block),
+			.tiles = &tile,
+			.n_tiles = 1,
+			.tile = tile_of(block),
+			.levels = 2,
+			.m = partial->m + at,
+			.l = partial->l + at,
+			.o = partial->o + at * width,
+			.scratch = workspace,
+		};
+
+		tile.shift = shift_of(block) + row;
+		if (tile.shift + task.rows > 0) {
+			kernels->forward(&task);
+			continue;
+		}
+		for (int64_t i = 0; i < task.rows; i++) {
+			task.m[i] = -INFINITY;
+			task.l[i] = 0;
+		}
+		for (int64_t i = 0; i < (int64_t)task.rows * width; i++)
+			task.o[i] = 0;
+	}
+}
+
+span_status span_block_forward(const span_block *block, const span_tensor *q,
+                               const span_tensor *k, const span_tensor *v,
+                               const span_partial *partial, void *workspace)
+{
+	static const char *name = "span_block_forward";
+	const span_kernels *kernels;
+	span_status status = check_block(block, name);
+	span_fp_mode mode;
+
+	if (status == SPAN_OK)
+		status = check_tensor(block, q, "q", name);
+	if (status == SPAN_OK)
+		status = check_tensor(block, k, "k", name);
+	if (status == SPAN_OK)
+		status = check_tensor(block, v, "v", name);
+	if (status == SPAN_OK)
+		status = check_partial(partial, "partial", name);
+	if (status == SPAN_OK)
+		status = check_workspace(workspace, name);
+	if (status == SPAN_OK)
+		status = span_kernels_select(&kernels);
+	if (status != SPAN_OK)
+		return status;
+	span_fp_enter(&mode);
+	for (int64_t b = 0; b < block->batch; b++)
+		for (int32_t h = 0; h < block->query_heads; h++)
+			forward_head(block, kernels, q, k, v, partial, workspace, b, h);
+	span_fp_leave(&mode);
+	return SPAN_OK;
+}
+
+span_status span_block_merge(const span_block *block, const span_partial *left,
+                             const span_partial *right)
+{
+	static const char *name = "span_block_merge";
+	const span_kernels *kernels;
+	span_status status = check_block(block, name);
+	span_fp_mode mode;
+	int32_t width;
+
+	if (status == SPAN_OK)
+		status = check_partial(left, "left", name);
+	if (status == SPAN_OK)
+		status = check_partial(right, "right", name);
+	if (status == SPAN_OK)
+		status = span_kernels_select(&kernels);
+	if (status != SPAN_OK)
+		return status;
+	width = span_width(block->head_size);
+	span_fp_enter(&mode);
+	for (int64_t p = 0; p < block->batch * block->query_heads; p++) {
+		int64_t at = p * block->queries;
+
+		kernels->merge((int32_t)block->queries, width, left->m + at, left->l + at,
+		               left->o + at * width, right->m + at, right->l + at,
+		               right->o + at * width, left->m + at, left->l + at,
+		               left->o + at * width);
+	}
+	span_fp_leave(&mode);
+	return SPAN_OK;
+}
+
+span_status span_block_finish(const span_block *block, const span_partial *partial,
+                              const span_tensor *out, float *lse)
+{
+	static const char *name = "span_block_finish";
+	const span_kernels *kernels;
+	span_status status = check_block(block, name);
+	span_fp_mode mode;
+
+	if (status == SPAN_OK)
+		status = check_partial(partial, "partial", name);
+	if (status == SPAN_OK)
+		status = check_tensor(block, out, "out", name);
+	if (status == SPAN_OK)
+		status = check_pointer(lse, "lse", name);
+	if (status == SPAN_OK)
+		status = span_kernels_select(&kernels);
+	if (status != SPAN_OK)
+		return status;
+	span_fp_enter(&mode);
+	for (int64_t b = 0; b < block->batch; b++) {
+		for (int32_t h = 0; h < block->query_heads; h++) {
+			int64_t at = plane_row(b, block->query_heads, h, block->queries);
+
+			kernels->finish((int32_t)block->queries, block->head_size, partial->m + at,
+			                partial->l + at,
+			                partial->o + at * span_width(block->head_size),
+			                block->dtype, row_at(out, b, 0, h), out->token_stride,
+			                lse + at);
+		}
+	}
+	span_fp_leave(&mode);
+	return SPAN_OK;
+}
+
+/* ---- Backward ---- */
+
+span_status span_block_delta(const span_block *block, const span_tensor *out,
+                             const span_tensor *dout, float *delta)
+{
+	static const char *name = "span_block_delta";
+	const span_kernels *kernels;
+	span_status status = check_block(block, name);
+	span_fp_mode mode;
+
+	if (status == SPAN_OK)
+		status = check_tensor(block, out, "out", name);
+	if (status == SPAN_OK)
+		status = check_tensor(block, dout, "dout", name);
+	if (status == SPAN_OK)
+		status = check_pointer(delta, "delta", name);
+	if (status == SPAN_OK)
+		status = span_kernels_select(&kernels);
+	if (status != SPAN_OK)
+		return status;
+	span_fp_enter(&mode);
+	for (int64_t b = 0; b < block->batch; b++)
+		for (int32_t h = 0; h < block->query_heads; h++)
+			kernels->dot_rows(block->dtype, row_at(out, b, 0, h), out->token_stride,
+			                  row_at(dout, b, 0, h), dout->token_stride,
+			                  (int32_t)block->queries, block->head_size,
+			                  delta + plane_row(b, block->query_heads, h,
+			                                    block->queries));
+	span_fp_leave(&mode);
+	return SPAN_OK;
+}
+
+/* Bring what one KV head and its query heads need into the forms of the kernels. */
+static void load_head(const span_block *block, const span_kernels *kernels,
+                      const block_scratch *scratch, const span_tensor *q, const span_tensor *k,
+                      const span_tensor *v, const span_tensor *dout, const float *lse,
+                      int64_t batch, int32_t kv_head)
+{
+	int32_t group = block->query_heads / block->kv_heads;
+	int32_t width = span_width(block->head_size);
+	int32_t rows = (int32_t)block->queries, keys = (int32_t)block->keys;
+
+	for (int32_t g = 0; g < group; g++) {
+		int32_t head = kv_head * group + g;
+		int64_t at = (int64_t)g * rows;
+
+		kernels->load_rows(block->dtype, row_at(q, batch, 0, head), q->token_stride, rows,
+		                   block->head_size, scale_log2(block), scratch->q + at * width);
+		kernels->load_rows(block->dtype, row_at(dout, batch, 0, head), dout->token_stride,
+		                   rows, block->head_size, 1, scratch->dout + at * width);
+		for (int32_t r = 0; r < rows; r++) {
+			float value = lse[plane_row(batch, block->query_heads, head, rows) + r];
+
+			scratch->lse2[at + r] = value == -INFINITY ? INFINITY : value * LOG2_E;
+		}
+	}
+	kernels->load_rows(block->dtype, row_at(k, batch, 0, kv_head), k->token_stride, keys,
+	                   block->head_size, 1, scratch->k);
+	kernels->load_rows(block->dtype, row_at(v, batch, 0, kv_head), v->token_stride, keys,
+	                   block->head_size, 1, scratch->v);
+	kernels->pack_keys(scratch->k, width, keys, width, scratch->packed_k);
+	kernels->pack_keys(scratch->v, width, keys, width, scratch->packed_v);
+}
+
+static void backward_head(const span_block *block, const span_kernels *kernels,
+                          const block_scratch *scratch, const float *delta, float *dq,
+                          float *dk, float *dv, int64_t batch, int32_t kv_head)
+{
+	int32_t group = block->query_heads / block->kv_heads;
+	int32_t width = span_width(block->head_size);
+	int64_t query = plane_row(batch, block->query_heads, kv_head * group, block->queries);
+	int64_t key = plane_row(batch, block->kv_heads, kv_head, block->keys);
+	span_backward_leaf leaf = {
+		.head_size = block->head_size,
+		.heads = group,
+		.rows = (int32_t)block->queries,
+		.keys = (int32_t)block->keys,
+		.shift = shift_of(block),
+		.q = scratch->q,
+		.dout = scratch->dout,
+		.q_head = block->queries * width,
+		.lse2 = scratch->lse2,
+		.delta = delta + query,
+		.row_head = block->queries,
+		.k = scratch->k,
+		.k_packed = scratch->packed_k,
+		.v_packed = scratch->packed_v,
+		.dq = dq + query * width,
+		.dq_head = block->queries * width,
+		.dk = dk + key * width,
+		.dv = dv + key * width,
+		.tile = tile_of(block),
+		.scratch = scratch->leaf,
+	};
+
+	kernels->leaf(&leaf);
+}
+
+span_status span_block_backward(const span_block *block, const span_tensor *q,
+                                const span_tensor *k, const span_tensor *v,
+                                const span_tensor *dout, const float *lse, const float *delta,
+                                float *dq, float *dk, float *dv, void *workspace)
+{
+	static const char *name = "span_block_backward";
+	const void *pointers[5] = { lse, delta, dq, dk, dv };
+	static const char *const names[5] = { "lse", "delta", "dq", "dk", "dv" };
+	const span_kernels *kernels;
+	span_status status = check_block(block, name);
+	block_scratch scratch;
+	span_fp_mode mode;
+
+	if (status == SPAN_OK)
+		status = check_tensor(block, q, "q", name);
+	if (status == SPAN_OK)
+		status = check_tensor(block, k, "k", name);
+	if (status == SPAN_OK)
+		status = check_tensor(block, v, "v", name);
+	if (status == SPAN_OK)
+		status = check_tensor(block, dout, "dout", name);
+	for (int i = 0; i < 5 && status == SPAN_OK; i++)
+		status = check_pointer(pointers[i], names[i], name);
+	if (status == SPAN_OK)
+		status = check_workspace(workspace, name);
+	if (status == SPAN_OK)
+		status = span_kernels_select(&kernels);
+	if (status != SPAN_OK)
+		return status;
+	scratch = lay_out(block, kernels, workspace);
+	span_fp_enter(&mode);
+	for (int64_t b = 0; b < block->batch; b++) {
+		for (int32_t h = 0; h < block->kv_heads; h++) {
+			load_head(block, kernels, &scratch, q, k, v, dout, lse, b, h);
+			backward_head(block, kernels, &scratch, delta, dq, dk, dv, b, h);
+		}
+	}
+	span_fp_leave(&mode);
+	return SPAN_OK;
+}
+
+/* Store one summed gradient, [B][heads][rows][width], scaled. */
+static void store_gradient(const span_block *block, const span_kernels *kernels,
+                           const float *sum, int64_t rows, int32_t heads, float scale,
+                           const span_tensor *out)
+{
+	for (int64_t b = 0; b < block->batch; b++)
+		for (int32_t h = 0; h < heads; h++)
+			kernels->store_rows(sum + plane_row(b, heads, h, rows) *
+			                    span_width(block->head_size), (int32_t)rows,
+			                    block->head_size, scale, block->dtype,
+			                    row_at(out, b, 0, h), out->token_stride);
+}
+
+span_status span_block_finish_gradients(const span_block *block, const float *dq_sum,
+                                        const float *dk_sum, const float *dv_sum,
+                                        const span_tensor *dq, const span_tensor *dk,
+                                        const span_tensor *dv)
+{
+	static const char *name = "span_block_finish_gradients";
+	const float *sums[3] = { dq_sum, dk_sum, dv_sum };
+	const span_tensor *tensors[3] = { dq, dk, dv };
+	static const char *const sum_names[3] = { "dq_sum", "dk_sum", "dv_sum" };
+	static const char *const names[3] = { "dq", "dk", "dv" };
+	const span_kernels *kernels;
+	span_status status = check_block(block, name);
+	span_fp_mode mode;
+
+	for (int i = 0; i < 3 && status == SPAN_OK; i++) {
+		if (sums[i] == NULL && tensors[i] == NULL)
+			continue;
+		status = check_pointer(sums[i], sum_names[i], name);
+		if (status == SPAN_OK)
+			status = check_tensor(block, tensors[i], names[i], name);
+	}
+	if (status == SPAN_OK)
+		status = span_kernels_select(&kernels);
+	if (status != SPAN_OK)
+		return status;
+	span_fp_enter(&mode);
+	if (dq_sum != NULL)
+		store_gradient(block, kernels, dq_sum, block->queries, block->query_heads,
+		               scale_of(block), dq);
+	if (dk_sum != NULL)
+		store_gradient(block, kernels, dk_sum, block->keys, block->kv_heads, LN_2, dk);
+	if (dv_sum != NULL)
+		store_gradient(block, kernels, dv_sum, block->keys, block->kv_heads, 1, dv);
+	span_fp_leave(&mode);
+	return SPAN_OK;
+}
