@@ -94,23 +94,9 @@ struct span_local {
 	atomic_int aborted;
 };
 
-/* Aborting. */
-
 static int is_aborted(span_local *local)
 {
 	return atomic_load_explicit(&local->aborted, memory_order_acquire);
-}
-
-/* Report the abort to a rank, the first time. */
-static span_status tell_abort(struct port *port)
-{
-	span_local *local = port->local;
-
-	if (port->told)
-		return SPAN_ECOMM;
-	port->told = 1;
-	return span_fail(SPAN_ECOMM, "local transport: rank %d stops, because rank %d gave up: %s",
-	                 port->transport.rank, local->aborter, span_strerror(local->why));
 }
 
 /* Queues; the caller holds the lock of the receiver. */
@@ -214,6 +200,57 @@ static span_status find_transfer(const struct port *port, span_token token,
 	                 "waited for it before", port->transport.rank);
 }
 
+/* Giving up. */
+
+/* Withdraw a transfer that found no partner; one that is being copied finishes first. The
+ * caller holds the lock of its receiver. */
+static void withdraw(struct port *port, struct transfer *transfer)
+{
+	span_local *local = port->local;
+
+	if (transfer->state == QUEUED) {
+		queue_remove(queue_of(transfer, local), transfer);
+		transfer->state = WITHDRAWN;
+	}
+	while (transfer->state == COPYING)
+		pthread_cond_wait(&port->progress, &local->ports[transfer->to].lock);
+}
+
+/* After an abort: see to it that no data of this rank is touched any more. Tokens stay valid,
+ * so that each can still be waited for. */
+static void quiesce(struct port *port)
+{
+	uint32_t i;
+
+	if (port->quiet)
+		return;
+	for (i = 0; i < port->pool_used; i++) {
+		struct transfer *transfer = &port->pool[i];
+		pthread_mutex_t *lock = &port->local->ports[transfer->to].lock;
+
+		if (!in_use(transfer))
+			continue;
+		pthread_mutex_lock(lock);
+		withdraw(port, transfer);
+		pthread_mutex_unlock(lock);
+	}
+	port->quiet = 1;
+}
+
+/* What a post or a wait of this rank returns after an abort: its data is its own again, and the
+ * cause is reported, the first time. */
+static span_status stop(struct port *port)
+{
+	span_local *local = port->local;
+
+	quiesce(port);
+	if (port->told)
+		return SPAN_ECOMM;
+	port->told = 1;
+	return span_fail(SPAN_ECOMM, "local transport: rank %d stops, because rank %d gave up: %s",
+	                 port->transport.rank, local->aborter, span_strerror(local->why));
+}
+
 /* Posting. */
 
 static void count_bytes(struct port *receiver, int32_t from, uint64_t bytes)
@@ -274,7 +311,7 @@ static span_status post(struct port *port, const struct transfer *what, span_tok
 	uint32_t generation;
 
 	if (is_aborted(local))
-		return tell_abort(port);
+		return stop(port);
 	mine = pool_take(port);
 	if (!mine)
 		return span_fail(SPAN_EINVAL, "local transport: rank %d has %u messages posted and "
@@ -368,41 +405,6 @@ static struct timespec deadline_after(double seconds)
 	return at;
 }
 
-/* Withdraw a transfer that found no partner; one that is being copied finishes first. The
- * caller holds the lock of its receiver. */
-static void withdraw(struct port *port, struct transfer *transfer)
-{
-	span_local *local = port->local;
-
-	if (transfer->state == QUEUED) {
-		queue_remove(queue_of(transfer, local), transfer);
-		transfer->state = WITHDRAWN;
-	}
-	while (transfer->state == COPYING)
-		pthread_cond_wait(&port->progress, &local->ports[transfer->to].lock);
-}
-
-/* After an abort: see to it that no data of this rank is touched any more. Tokens stay valid,
- * so that each can still be waited for. */
-static void quiesce(struct port *port)
-{
-	uint32_t i;
-
-	if (port->quiet)
-		return;
-	for (i = 0; i < port->pool_used; i++) {
-		struct transfer *transfer = &port->pool[i];
-		pthread_mutex_t *lock = &port->local->ports[transfer->to].lock;
-
-		if (!in_use(transfer))
-			continue;
-		pthread_mutex_lock(lock);
-		withdraw(port, transfer);
-		pthread_mutex_unlock(lock);
-	}
-	port->quiet = 1;
-}
-
 /* Sleep until a transfer is done, the time is over or all is aborted. Returns whether the
  * transfer is done; if not, it is withdrawn. */
 static int settle(struct port *port, struct transfer *mine, double seconds)
@@ -451,8 +453,7 @@ static span_status local_wait(span_transport *self, span_token token, double sec
 		return status;
 	done = settle(port, mine, seconds);
 	if (is_aborted(port->local)) {
-		quiesce(port);
-		status = tell_abort(port);
+		status = stop(port);
 	} else if (!done) {
 		status = fail_late(mine, seconds);
 	} else if (!mine->is_send && mine->message.bytes > mine->capacity) {

@@ -11,7 +11,7 @@
 #include "attention/span_transport.h"
 #include "tests/double/transport_async.h"
 
-enum { RANKS = 4, BYTES = 200000, REPEATS = 25, MARK = 0xee };
+enum { RANKS = 4, BYTES = 100000, REPEATS = 20, MARK = 0xee };
 
 static void nap(long microseconds)
 {
