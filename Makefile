@@ -158,8 +158,9 @@ now-run: $(TRAINER)
 
 now-test: export SPAN_TEST_FULL := $(SPAN_TEST_FULL)
 now-test: export SPAN_TEST_FILTER := $(FILTER)
-now-test: $(RUNNER) $(PLAIN) $(LIBS)
-	@tests/run -o $(O)/logs "criterion $(RUNNER)" $(PLAIN:%="program %")
+now-test: $(RUNNER) $(PLAIN) $(TRAINER)
+	@tests/run -o $(O)/logs "criterion $(RUNNER)" $(PLAIN:%="program %") \
+		"script ext-examples/train/test_train.sh $(O)"
 
 now-bench-peers: $(O)/libspan.so
 	@tests/bench/peers.sh $(O)
