@@ -78,7 +78,7 @@ static const struct options defaults = {
 	.settings = {
 		.seq = 4096, .layers = 2, .width = 128, .heads = 2, .kv_heads = 1, .batch = 1,
 		.dtype = SPAN_F32, .numerics = SPAN_NUMERICS_CANONICAL,
-		.layout = SPAN_LAYOUT_ZIGZAG, .seed = 1, .lr = 0.008,
+		.layout = SPAN_LAYOUT_ZIGZAG, .seed = 1, .lr = 0.006,
 	},
 	.steps = 30, .ranks = 4, .threads = 1, .order = SPAN_ORDER_AUTO, .verify = 1,
 	.text = "/usr/share/common-licenses", .svg = "loss.svg",

@@ -84,12 +84,24 @@ schedule_is_judged()
 	[[ $last == "first loss on 1 and 4 ranks: differs by "* ]] || { echo "$last" && return 1; }
 }
 
+# Two ranks, half the tiles each: the first rank's keys and values travel once forward, once
+# backward, and their gradients back, in f32. 160 tokens, 2 KV heads of 16, 2 layers:
+# 3 * 160 * 2 * 16 * 2 * 4 * 2 bytes.
+counts_bytes()
+{
+	train --ranks 2 --width 64 --layout contiguous --no-verify >"$root/log" || return 1
+	[ "$(grep -c '^step .* inside 245.76 kB  between *0 B ' "$root/log")" -eq 3 ] || return 1
+	train --ranks 2 --width 64 --layout contiguous --no-verify --group 1 >"$root/log"
+	[ "$(grep -c '^step .* inside *0 B  between 245.76 kB ' "$root/log")" -eq 3 ]
+}
+
 check_losses()
 {
 	train --ranks 4 --steps 6 --no-verify --json whole.json >"$root/log" ||
 		fail "six steps in one go: $(tail -n 3 "$root/log")"
 	try "the first loss is that of chance" starts_at_chance
 	try "the loss falls" learns
+	try "bytes are counted, by tier" counts_bytes
 	try "schedule numerics claim no bits" schedule_is_judged
 }
 
@@ -223,17 +235,18 @@ reads_folder()
 	[ "$(weights "$root/folder.json")" = "$(weights "$root/joined.json")" ]
 }
 
-gradient_is_slope()
+# A program of test/, which links the trainer but for its main.
+passes() # NAME
 {
 	local sources
 
 	sources=$(ls "$here"/*.c | grep -v '/main\.c$')
-	export PKG_CONFIG_PATH=$build/stage/lib/pkgconfig
-	$CC -std=gnu11 -O2 -Wall -Wextra -ffp-contract=off -pthread "$here/test/gradient.c" \
-		$sources -o "$root/gradient" $(pkg-config --cflags --libs span openblas) \
-		-Wl,-rpath,"$build/stage/lib" -lm && "$root/gradient"
+	$CC -std=gnu11 -O2 -Wall -Wextra -ffp-contract=off -pthread "$here/test/$1.c" \
+		$sources -o "$root/$1" $(pkg-config --cflags --libs span openblas) \
+		-Wl,-rpath,"$build/stage/lib" -lm && "$root/$1"
 }
 
+export PKG_CONFIG_PATH=$build/stage/lib/pkgconfig
 printf 1 >"$root/one"
 check_bits
 check_losses
@@ -241,5 +254,6 @@ check_saves
 check_options
 try "the same drawing twice" same_drawing
 try "a folder as text" reads_folder
-try "the gradient is the slope of the loss" gradient_is_slope
+try "the gradient is the slope of the loss" passes gradient
+try "positions, optimizer, clipping" passes parts
 close_count

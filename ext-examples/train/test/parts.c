@@ -1,0 +1,79 @@
+/* What neither equal bits nor a slope can see: positions, the optimizer, its clipping. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "../adamw.h"
+#include "../layers.h"
+
+enum { HEAD = 8, HALF = HEAD / 2 };
+
+static int expect(const char *what, double found, double wanted, double within)
+{
+	if (fabs(found - wanted) <= within)
+		return 0;
+	printf("%s: %.9g, expected %.9g within %.1g\n", what, found, wanted, within);
+	return 1;
+}
+
+/* A turned query times a turned key. */
+static double score(int64_t query, int64_t key)
+{
+	float q[HEAD] = { 1, -2, 3, 0.5f, 2, 1, -1, 0.25f };
+	float k[HEAD] = { 0.5f, 1, 1, -3, 2, -1, 0.75f, 1 };
+	float cosine[HALF], sine[HALF];
+	double sum = 0;
+
+	rope_angles(HEAD, query, cosine, sine);
+	rope_forward(1, 1, HEAD, HEAD, cosine, sine, q);
+	rope_angles(HEAD, key, cosine, sine);
+	rope_forward(1, 1, HEAD, HEAD, cosine, sine, k);
+	for (int i = 0; i < HEAD; i++)
+		sum += (double)q[i] * k[i];
+	return sum;
+}
+
+/* Scores depend on the distance alone, and do depend on it. Products of values up to 3, each
+ * carrying some 4 roundings: HEAD * 9 * 4 * 2^-24 = 2e-5. */
+static int check_rope(void)
+{
+	return expect("score at equal distance", score(1007, 1000), score(7, 0), 2e-5) +
+	       expect("score at distance 0", score(500, 500), score(0, 0), 2e-5) +
+	       (fabs(score(7, 0) - score(3, 0)) < 0.1 ? printf("positions do nothing\n") : 0);
+}
+
+/* The first step moves every weight by the rate, against the sign of its gradient, and
+ * decays it where told; the rate of the first of 5 steps of warm-up is a fifth. */
+static int check_first_step(void)
+{
+	float weights[2] = { 2, -4 }, moment[2] = { 0 }, variance[2] = { 0 };
+	float gradient[2] = { 0.3f, -0.4f };
+	uint8_t decays[2] = { 1, 0 };
+	struct state state = { 0, 2, weights, moment, variance };
+
+	adamw_step(&state, 0.05, decays, gradient);
+	return expect("steps taken", (double)state.step, 1, 0) +
+	       expect("weight with decay", weights[0], 2 - 0.01 * (1 + 0.1 * 2), 3e-7) +
+	       expect("weight without", weights[1], -4 + 0.01, 6e-7) +
+	       expect("moment", moment[0], 0.1 * 0.3, 1e-8) +
+	       expect("variance", variance[1], 0.05 * 0.16, 1e-9);
+}
+
+/* Only a gradient longer than 1 is shortened, to 1. */
+static int check_clip(void)
+{
+	float weights[2] = { 0 }, moment[2] = { 0 }, variance[2] = { 0 };
+	float shorter[2] = { 0.3f, -0.4f }, longer[2] = { 30, -40 };
+	uint8_t decays[2] = { 0 };
+	struct state state = { 0, 2, weights, moment, variance };
+
+	adamw_step(&state, 0.01, decays, shorter);
+	adamw_step(&state, 0.01, decays, longer);
+	return expect("a short gradient", hypot(shorter[0], shorter[1]), 0.5, 1e-7) +
+	       expect("a long gradient", hypot(longer[0], longer[1]), 1, 2e-7);
+}
+
+int main(void)
+{
+	return check_rope() + check_first_step() + check_clip() != 0;
+}
