@@ -151,14 +151,15 @@ static span_status place_ranks(span_order *order)
 	return SPAN_OK;
 }
 
-/* Who collects the gradient of a block in a group: the rank on the owner's rail, when two or
- * more ranks there need the block. A single one sends to the owner itself. */
+/* Who collects the gradient of a block in a group: the rank on the owner's rail, which in its
+ * own group is the owner, when two or more ranks need the block. A single one sends to the
+ * owner itself. */
 static int32_t choose_collector(const span_order *order, int32_t group, int32_t block)
 {
 	int32_t first = order->group_first[group], size = span_order_group_size(order, group);
 	int32_t needing = 0;
 
-	if (order->way_back == SPAN_RETURN_DIRECT || group == order->group_of[block])
+	if (order->way_back == SPAN_RETURN_DIRECT)
 		return -1;
 	for (int32_t i = 0; i < size; i++)
 		needing += span_order_needs(order, order->rank_at[first + i], block);
