@@ -2,7 +2,6 @@
 #include "topo/span_host.h"
 
 #include <hwloc.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -68,15 +67,6 @@ static span_status find_places(span_host *host)
 	return SPAN_OK;
 }
 
-static void count_cores(span_host *host)
-{
-	double quota = ceil(span_quota_read(""));
-
-	host->cores = host->n_places;
-	if (quota < host->cores)
-		host->cores = quota < 1 ? 1 : (int)quota;
-}
-
 static void name_processor(span_host *host)
 {
 	hwloc_obj_t package = hwloc_get_obj_by_type(host->topology, HWLOC_OBJ_PACKAGE, 0);
@@ -100,7 +90,7 @@ static span_status discover(span_host *host)
 		status = find_places(host);
 	if (status)
 		return status;
-	count_cores(host);
+	host->cores = span_quota_limit(span_quota_read(""), host->n_places);
 	name_processor(host);
 	return SPAN_OK;
 }

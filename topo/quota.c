@@ -145,3 +145,12 @@ double span_quota_read(const char *root)
 	fclose(file);
 	return smallest;
 }
+
+int span_quota_limit(double quota, int cores)
+{
+	double whole = ceil(quota);
+
+	if (whole >= cores)
+		return cores;
+	return whole < 1 ? 1 : (int)whole;
+}

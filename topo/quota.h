@@ -9,4 +9,7 @@
  * Source: the kernel's admin-guide/cgroup-v2.rst and scheduler/sched-bwc.rst. */
 double span_quota_read(const char *root);
 
+/* Of so many cores, those that a quota can keep busy: the quota rounded up, at least 1. */
+int span_quota_limit(double quota, int cores);
+
 #endif

@@ -109,3 +109,13 @@ Test(quota, survives_a_path_of_any_length)
 	put("proc/self/cgroup", line);
 	cr_assert_eq(span_quota_read(root), HUGE_VAL);
 }
+
+Test(quota, limits_cores_to_those_it_keeps_busy)
+{
+	cr_assert_eq(span_quota_limit(HUGE_VAL, 8), 8);
+	cr_assert_eq(span_quota_limit(8.5, 8), 8);
+	cr_assert_eq(span_quota_limit(7.5, 8), 8);
+	cr_assert_eq(span_quota_limit(7, 8), 7);
+	cr_assert_eq(span_quota_limit(1.01, 8), 2);
+	cr_assert_eq(span_quota_limit(0.2, 8), 1);
+}
