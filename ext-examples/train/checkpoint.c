@@ -145,9 +145,9 @@ int checkpoint_save(const char *path, const struct settings *settings,
 	return replace(path, beside, header, state);
 }
 
-static int refuse_header(const char *path, const uint64_t *header, size_t read)
+static int refuse_header(const char *path, const uint64_t *header, size_t words)
 {
-	if (read < WORDS)
+	if (words < WORDS)
 		complain("%s: ends within its header: not a save, or cut off", path);
 	else if (header[MAGIC] != magic)
 		complain("%s: not a save of this program on a machine of this byte order", path);
@@ -211,10 +211,10 @@ static size_t size_for(const struct settings *set)
 static int load(FILE *file, const char *path, struct settings *settings,
                 const struct text *text, struct state *state)
 {
-	uint64_t header[WORDS];
+	uint64_t header[WORDS] = { 0 };
+	size_t words = fread(header, sizeof *header, WORDS, file);
 
-	if (refuse_header(path, header, fread(header, sizeof *header, WORDS, file)) ||
-	    refuse_text(path, header, text))
+	if (refuse_header(path, header, words) || refuse_text(path, header, text))
 		return -1;
 	memcpy(settings, header + SETTINGS_AT, sizeof *settings);
 	if (header[SIZE] != size_for(settings)) {
