@@ -116,6 +116,7 @@ static span_status make_state(span_attention *op)
 	op->receive_token = calloc(ranks, sizeof(*op->receive_token));
 	op->arriving = calloc(ranks, sizeof(*op->arriving));
 	op->block_buffer = calloc(ranks, sizeof(*op->block_buffer));
+	op->block_origin = calloc(ranks, sizeof(*op->block_origin));
 	op->block_digest = calloc(ranks, sizeof(*op->block_digest));
 	op->send_token = calloc(sends, sizeof(*op->send_token));
 	op->send_buffer = calloc(sends, sizeof(*op->send_buffer));
@@ -125,8 +126,8 @@ static span_status make_state(span_attention *op)
 	op->count = aligned_alloc(64, (size_t)op->options.threads * sizeof(*op->count));
 	op->waiting = calloc(tiles, sizeof(*op->waiting));
 	op->returns_waiting = calloc(tiles, sizeof(*op->returns_waiting));
-	if (!op->receive_token || !op->arriving || !op->block_buffer || !op->block_digest ||
-	    !op->send_token || !op->send_buffer || !op->delivery_token || !op->return_token ||
+	if (!op->receive_token || !op->arriving || !op->block_buffer || !op->block_origin ||
+	    !op->block_digest || !op->send_token || !op->send_buffer || !op->delivery_token || !op->return_token ||
 	    !op->return_posted || !op->count || !op->waiting || !op->returns_waiting)
 		return span_fail(SPAN_ENOMEM, "span_attention_create: no memory");
 	return SPAN_OK;
@@ -296,6 +297,7 @@ void span_attention_free(span_attention *op)
 	free(op->receive_token);
 	free(op->arriving);
 	free(op->block_buffer);
+	free(op->block_origin);
 	free(op->block_digest);
 	free(op->send_token);
 	free(op->send_buffer);

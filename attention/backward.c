@@ -2,7 +2,7 @@
  * their blocks, merged on the way wherever the tree allows. */
 #include <math.h>
 #include <string.h>
-#include "attention/op.h"
+#include "attention/pass.h"
 #include "attention/quadrant.h"
 #include "topo/log.h"
 
@@ -51,32 +51,14 @@ typedef struct {
 	char *leaf;
 } backward_scratch;
 
-static size_t round_up(size_t bytes)
-{
-	return (bytes + 63) / 64 * 64;
-}
-
 static int64_t tile_floats(const span_attention *op)
 {
 	return (int64_t)op->options.tile * op->width;
 }
 
-/* Tiles of the largest shard. */
-static int64_t most_tiles(const span_attention *op)
-{
-	int64_t most = 0;
-
-	for (int32_t r = 0; r < op->ranks; r++) {
-		int64_t tiles = span_layout_rank_tiles(op->layout, r);
-
-		most = tiles > most ? tiles : most;
-	}
-	return most;
-}
-
 static int64_t packed_tile(const span_attention *op)
 {
-	return (int64_t)(round_up(op->kernels->packed_floats(op->options.tile, op->width) *
+	return (int64_t)(span_align(op->kernels->packed_floats(op->options.tile, op->width) *
 	                          sizeof(float)) / sizeof(float));
 }
 
@@ -85,7 +67,7 @@ static char *lay_out(const span_attention *op, char *base, backward_scratch *scr
 {
 	size_t tile = (size_t)tile_floats(op) * sizeof(float);
 	size_t packed = (size_t)packed_tile(op) * sizeof(float);
-	size_t block = (size_t)most_tiles(op);
+	size_t block = (size_t)span_memory_most_tiles(op);
 	size_t own = (size_t)op->program->tiles;
 	char *at = base;
 
@@ -102,16 +84,16 @@ static char *lay_out(const span_attention *op, char *base, backward_scratch *scr
 	scratch->dkv = (float *)at;
 	at += 2 * block * tile;
 	scratch->dq_written = (uint8_t *)at;
-	at += round_up(own);
+	at += span_align(own);
 	scratch->dkv_written = (uint8_t *)at;
-	at += round_up(block);
+	at += span_align(block);
 	scratch->temporaries = (float *)at;
 	if (!op->program->schedule)
-		at += round_up((size_t)span_quadrant_floats((int64_t)own, (int64_t)block,
+		at += span_align((size_t)span_quadrant_floats((int64_t)own, (int64_t)block,
 		                                            op->group, tile_floats(op)) *
 		               sizeof(float));
 	scratch->leaf = at;
-	at += round_up(op->kernels->leaf_scratch(op->options.tile, op->width, op->group));
+	at += span_align(op->kernels->leaf_scratch(op->options.tile, op->width, op->group));
 	return at;
 }
 
@@ -222,14 +204,6 @@ static void settle_dq(const backward_task *task, const span_row_arrival *arrival
 	}
 }
 
-static void count_dq(const backward_task *task, const span_row_arrival *arrival)
-{
-	int32_t *waiting = &task->op->waiting[arrival->row];
-
-	*waiting += (arrival->store >= 0) - arrival->merge.count;
-	span_count_most(&task->op->count[task->thread].pending_most, *waiting);
-}
-
 /* ---- dK, dV ---- */
 
 /* dK of a part of an account for the task's head; dV follows T rows later. */
@@ -281,12 +255,9 @@ static void settle_dkv(const backward_task *task, const span_account *account, f
 	} else {
 		finish_dkv(task, arrival->row, dk, dv);
 	}
-	if (task->counts && account->hop < 0) {
-		int32_t *waiting = &task->op->returns_waiting[arrival->row];
-
-		*waiting += (arrival->store >= 0) - arrival->merge.count;
-		span_count_most(&task->op->count[task->thread].returns_most, *waiting);
-	}
+	if (task->counts && account->hop < 0)
+		span_pass_count(&task->op->returns_waiting[arrival->row],
+		                &task->op->count[task->thread].returns_most, arrival);
 }
 
 /* ---- One block ---- */
@@ -390,7 +361,8 @@ static void settle_pair(const backward_task *task, span_node query_node, span_no
 			continue;
 		settle_dq(task, arrival, dq.data + p * tile_floats(op), dq.plane);
 		if (task->counts)
-			count_dq(task, arrival);
+			span_pass_count(&task->op->waiting[arrival->row],
+			                &task->op->count[task->thread].pending_most, arrival);
 	}
 	for (int32_t i = step->returned.first; i < step->returned.first + step->returned.count;
 	     i++) {
@@ -521,42 +493,11 @@ static span_status backward_step(backward_call *call, int32_t t)
 	return status;
 }
 
-static void begin_counts(span_attention *op)
-{
-	memset(op->count, 0, (size_t)op->options.threads * sizeof(*op->count));
-	memset(op->waiting, 0, ((size_t)op->program->tiles + 1) * sizeof(*op->waiting));
-	memset(op->returns_waiting, 0,
-	       ((size_t)op->program->tiles + 1) * sizeof(*op->returns_waiting));
-	op->pass = &op->statistics.backward;
-	op->pass->bytes_inside = op->pass->bytes_between = 0;
-	op->pass->exposed_seconds = 0;
-}
-
-static span_status end_counts(span_attention *op)
-{
-	span_pass_statistics *pass = op->pass;
-
-	pass->pairs_computed = pass->pending_used = pass->returns_used = 0;
-	for (int i = 0; i < op->options.threads; i++) {
-		pass->pairs_computed += op->count[i].pairs;
-		span_count_most(&pass->pending_used, op->count[i].pending_most);
-		span_count_most(&pass->returns_used, op->count[i].returns_most);
-	}
-	if (pass->pairs_computed == pass->pairs_planned)
-		return SPAN_OK;
-	return span_fail(SPAN_EINTEGRITY,
-	                 "rank %d: backward computed %lld (query, key) pairs; the mask has %lld",
-	                 op->rank, (long long)pass->pairs_computed,
-	                 (long long)pass->pairs_planned);
-}
-
 static span_status run_backward(backward_call *call, void *workspace)
 {
 	span_attention *op = call->op;
-	span_status status;
+	span_status status = span_gather_begin(op, call->k, call->v, workspace);
 
-	begin_counts(op);
-	status = span_gather_begin(op, call->k, call->v, workspace);
 	if (status == SPAN_OK)
 		status = span_returns_begin(op);
 	if (status == SPAN_OK)
@@ -568,12 +509,13 @@ static span_status run_backward(backward_call *call, void *workspace)
 		status = span_gather_end(op);
 	if (status == SPAN_OK)
 		status = span_returns_end(op);
-	return status == SPAN_OK ? end_counts(op) : status;
+	return status;
 }
+
+static const char name[] = "span_attention_backward";
 
 static span_status check_arguments(const backward_call *call, const void *workspace)
 {
-	static const char *name = "span_attention_backward";
 	const span_attention *op = call->op;
 	int32_t query_heads, kv_heads;
 	span_status status;
@@ -611,15 +553,12 @@ span_status span_attention_backward(span_attention *op, const span_tensor *q,
 {
 	backward_call call = { .op = op, .q = q, .k = k, .v = v, .out = out, .dout = dout,
 	                       .lse = lse, .dq = dq, .dk = dk, .dv = dv };
-	double start = span_now();
 	span_status status = check_arguments(&call, workspace);
 	span_fp_mode mode;
 
 	if (status != SPAN_OK)
 		return status;
-	span_fp_enter(&mode);
+	span_pass_begin(op, &op->statistics.backward, &mode);
 	status = run_backward(&call, workspace);
-	span_fp_leave(&mode);
-	op->statistics.backward.seconds = span_now() - start;
-	return status;
+	return span_pass_end(op, &mode, name, status);
 }

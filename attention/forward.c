@@ -2,7 +2,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include "attention/op.h"
+#include "attention/pass.h"
 #include "topo/log.h"
 
 /* What the tasks of a call share. */
@@ -40,32 +40,14 @@ typedef struct {
 	void *kernel;
 } forward_scratch;
 
-static size_t round_up(size_t bytes)
-{
-	return (bytes + 63) / 64 * 64;
-}
-
 static int32_t levels_of(const span_attention *op)
 {
 	return op->layout->tree.height + 2;
 }
 
-/* Key tiles of one block at most: of the largest shard. */
-static int64_t most_tiles(const span_attention *op)
-{
-	int64_t most = 0;
-
-	for (int32_t r = 0; r < op->ranks; r++) {
-		int64_t tiles = span_layout_rank_tiles(op->layout, r);
-
-		most = tiles > most ? tiles : most;
-	}
-	return most;
-}
-
 static size_t kernel_scratch_bytes(const span_attention *op)
 {
-	return round_up(op->kernels->forward_scratch(op->options.tile, op->width,
+	return span_align(op->kernels->forward_scratch(op->options.tile, op->width,
 	                                             levels_of(op)));
 }
 
@@ -73,9 +55,9 @@ size_t span_forward_scratch_bytes(const span_attention *op)
 {
 	size_t rows = SPAN_KERNEL_ROWS;
 
-	return kernel_scratch_bytes(op) + 2 * round_up(rows * sizeof(float)) +
-	       round_up(rows * (size_t)op->width * sizeof(float)) +
-	       round_up((size_t)most_tiles(op) * sizeof(span_key_tile));
+	return kernel_scratch_bytes(op) + 2 * span_align(rows * sizeof(float)) +
+	       span_align(rows * (size_t)op->width * sizeof(float)) +
+	       span_align((size_t)span_memory_most_tiles(op) * sizeof(span_key_tile));
 }
 
 static forward_scratch scratch_of(const span_attention *op, int thread)
@@ -87,11 +69,11 @@ static forward_scratch scratch_of(const span_attention *op, int thread)
 	scratch.kernel = at;
 	at += kernel_scratch_bytes(op);
 	scratch.partial.m = (float *)at;
-	at += round_up(rows * sizeof(float));
+	at += span_align(rows * sizeof(float));
 	scratch.partial.l = (float *)at;
-	at += round_up(rows * sizeof(float));
+	at += span_align(rows * sizeof(float));
 	scratch.partial.o = (float *)at;
-	at += round_up(rows * (size_t)op->width * sizeof(float));
+	at += span_align(rows * (size_t)op->width * sizeof(float));
 	scratch.tiles = (span_key_tile *)at;
 	return scratch;
 }
@@ -271,15 +253,6 @@ static void arrive_running(const forward_call *call, const forward_rows *rows,
 		finish_rows(call, rows, running);
 }
 
-/* Count, once for all heads, what waits for a query tile. */
-static void count_waiting(span_attention *op, const span_row_arrival *arrival, int thread)
-{
-	int32_t *waiting = &op->waiting[arrival->row];
-
-	*waiting += (arrival->store >= 0) - arrival->merge.count;
-	span_count_most(&op->count[thread].pending_most, *waiting);
-}
-
 /* Row blocks of a tile: tasks are made small enough for the kernels. */
 static int32_t row_blocks(const span_attention *op)
 {
@@ -344,34 +317,11 @@ static void forward_task(void *context, int64_t task, int thread)
 		else
 			arrive_canonical(call, &rows, arrival, &scratch, &pairs);
 		if (rows.head == 0 && rows.batch == 0 && rows.offset == 0)
-			count_waiting(op, arrival, thread);
+			span_pass_count(&op->waiting[arrival->row],
+			                &op->count[thread].pending_most, arrival);
 	}
 	if (rows.head == 0 && rows.batch == 0)
 		op->count[thread].pairs += pairs;
-}
-
-static void begin_counts(span_attention *op)
-{
-	memset(op->count, 0, (size_t)op->options.threads * sizeof(*op->count));
-	memset(op->waiting, 0, ((size_t)op->program->tiles + 1) * sizeof(*op->waiting));
-	op->pass = &op->statistics.forward;
-	op->pass->bytes_inside = op->pass->bytes_between = 0;
-	op->pass->exposed_seconds = 0;
-}
-
-static span_status end_counts(span_attention *op)
-{
-	op->pass->pairs_computed = op->pass->pending_used = 0;
-	for (int i = 0; i < op->options.threads; i++) {
-		op->pass->pairs_computed += op->count[i].pairs;
-		span_count_most(&op->pass->pending_used, op->count[i].pending_most);
-	}
-	if (op->pass->pairs_computed == op->pass->pairs_planned)
-		return SPAN_OK;
-	return span_fail(SPAN_EINTEGRITY,
-	                 "rank %d: forward computed %lld (query, key) pairs; the mask has %lld",
-	                 op->rank, (long long)op->pass->pairs_computed,
-	                 (long long)op->pass->pairs_planned);
 }
 
 static span_status run_forward(forward_call *call, void *workspace)
@@ -379,10 +329,8 @@ static span_status run_forward(forward_call *call, void *workspace)
 	span_attention *op = call->op;
 	int64_t tasks = (int64_t)op->program->tiles * row_blocks(op) * op->options.batch *
 	                op->options.query_heads;
-	span_status status;
+	span_status status = span_gather_begin(op, call->k, call->v, workspace);
 
-	begin_counts(op);
-	status = span_gather_begin(op, call->k, call->v, workspace);
 	for (int32_t t = 0; t < op->program->gather_steps && status == SPAN_OK; t++) {
 		call->step = &op->program->step[t];
 		status = span_gather_step(op, t);
@@ -391,7 +339,7 @@ static span_status run_forward(forward_call *call, void *workspace)
 	}
 	if (status == SPAN_OK)
 		status = span_gather_end(op);
-	return status == SPAN_OK ? end_counts(op) : status;
+	return status;
 }
 
 span_status span_attention_forward(span_attention *op, const span_tensor *q,
@@ -400,7 +348,6 @@ span_status span_attention_forward(span_attention *op, const span_tensor *q,
 {
 	static const char *name = "span_attention_forward";
 	forward_call call = { .op = op, .q = q, .k = k, .v = v, .out = out, .lse = lse };
-	double start = span_now();
 	span_fp_mode mode;
 	span_status status;
 
@@ -419,9 +366,7 @@ span_status span_attention_forward(span_attention *op, const span_tensor *q,
 		status = span_check_workspace(name, workspace);
 	if (status != SPAN_OK)
 		return status;
-	span_fp_enter(&mode);
+	span_pass_begin(op, &op->statistics.forward, &mode);
 	status = run_forward(&call, workspace);
-	span_fp_leave(&mode);
-	op->statistics.forward.seconds = span_now() - start;
-	return status;
+	return span_pass_end(op, &mode, name, status);
 }

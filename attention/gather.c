@@ -1,54 +1,6 @@
 /* The way out of keys and values: blocks received, checked, and passed on. */
 #include <string.h>
-#include <time.h>
-#include "attention/op.h"
-#include "topo/log.h"
-
-double span_now(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
-
-span_status span_give_up(span_attention *op, span_status status)
-{
-	op->transport->abort(op->transport, status);
-	return status;
-}
-
-span_status span_wait(span_attention *op, span_token token, span_message *message,
-                      const char *what)
-{
-	double start = span_now();
-	span_status status = op->transport->wait(op->transport, token, op->options.timeout,
-	                                         message);
-
-	op->pass->exposed_seconds += span_now() - start;
-	if (status == SPAN_OK)
-		return SPAN_OK;
-	span_fail(status, "rank %d: waiting for %s: %s", op->rank, what, span_strerror(status));
-	return span_give_up(op, status);
-}
-
-span_status span_send(span_attention *op, int32_t to, span_message *message, const void *data,
-                      span_token *token)
-{
-	const int32_t *group = op->transport->group;
-	span_status status;
-
-	message->origin = (uint32_t)op->rank;
-	message->epoch = op->epoch;
-	status = op->transport->post_send(op->transport, to, message, data, token);
-	if (status != SPAN_OK)
-		return span_give_up(op, status);
-	if (group[to] == group[op->rank])
-		op->pass->bytes_inside += message->bytes;
-	else
-		op->pass->bytes_between += message->bytes;
-	return SPAN_OK;
-}
+#include "attention/pass.h"
 
 /* Where a block lies as it travels. */
 static char *block_data(const span_attention *op, int32_t block)
@@ -123,39 +75,23 @@ span_status span_gather_begin(span_attention *op, const span_tensor *k, const sp
 	return SPAN_OK;
 }
 
-/* Hold what arrived against what was due. */
-static span_status check_block(span_attention *op, int32_t block, const span_message *message)
-{
-	size_t bytes = span_memory_block_bytes(op, block);
-
-	if (message->channel == SPAN_CHANNEL_GATHER && message->owner == (uint32_t)block &&
-	    message->epoch == op->epoch && message->bytes == bytes &&
-	    message->digest == span_digest(block_data(op, block), bytes))
-		return SPAN_OK;
-	span_fail(SPAN_EINTEGRITY,
-	          "rank %d: keys and values of rank %d, received from rank %u in step %u: %s",
-	          op->rank, block, message->origin, message->step,
-	          message->owner != (uint32_t)block ? "another block came"
-	          : message->epoch != op->epoch     ? "they are of another call"
-	          : message->bytes != bytes         ? "their size is wrong"
-	                                            : "their digest is wrong");
-	return span_give_up(op, SPAN_EINTEGRITY);
-}
-
 /* Have a block in its buffer. */
 static span_status have_block(span_attention *op, int32_t block)
 {
-	span_message message;
+	span_message due = { .channel = SPAN_CHANNEL_GATHER, .owner = (uint32_t)block,
+	                     .origin = (uint32_t)op->block_origin[block],
+	                     .bytes = span_memory_block_bytes(op, block) };
+	span_message got;
 	span_status status;
 
 	if (block == op->rank || !op->arriving[block])
 		return SPAN_OK;
 	op->arriving[block] = 0;
-	status = span_wait(op, op->receive_token[block], &message, "keys and values");
-	if (status == SPAN_OK)
-		status = check_block(op, block, &message);
-	op->block_digest[block] = message.digest;
-	return status;
+	status = span_pass_wait(op, op->receive_token[block], &got, "keys and values");
+	if (status != SPAN_OK)
+		return status;
+	op->block_digest[block] = got.digest;
+	return span_pass_check(op, &got, &due, block_data(op, block), "keys and values");
 }
 
 /* Wait for the sends that still read a buffer. */
@@ -166,7 +102,7 @@ static span_status drain_buffer(span_attention *op, int32_t buffer)
 
 	for (int32_t i = 0; i < op->sends; i++) {
 		if (op->send_buffer[i] == buffer && status == SPAN_OK) {
-			status = span_wait(op, op->send_token[i], NULL, "a receiver of a block");
+			status = span_pass_wait(op, op->send_token[i], NULL, "a receiver of a block");
 			continue;
 		}
 		op->send_token[kept] = op->send_token[i];
@@ -184,12 +120,13 @@ static span_status post_receive(span_attention *op, const span_gather_transfer *
 	if (status != SPAN_OK)
 		return status;
 	op->block_buffer[block] = transfer->buffer;
+	op->block_origin[block] = transfer->peer;
 	status = op->transport->post_receive(op->transport, transfer->peer, SPAN_CHANNEL_GATHER,
 	                                     block_data(op, block),
 	                                     span_memory_block_bytes(op, block),
 	                                     &op->receive_token[block]);
 	if (status != SPAN_OK)
-		return span_give_up(op, status);
+		return span_pass_give_up(op, status);
 	op->arriving[block] = 1;
 	return SPAN_OK;
 }
@@ -203,7 +140,7 @@ static span_status post_send(span_attention *op, const span_gather_transfer *tra
 	                         .digest = op->block_digest[block] };
 
 	op->send_buffer[op->sends] = block == op->rank ? -1 : op->block_buffer[block];
-	return span_send(op, transfer->peer, &message, block_data(op, block),
+	return span_pass_send(op, transfer->peer, &message, block_data(op, block),
 	                 &op->send_token[op->sends++]);
 }
 
@@ -228,7 +165,7 @@ span_status span_gather_end(span_attention *op)
 	span_status status = SPAN_OK;
 
 	for (int32_t i = 0; i < op->sends && status == SPAN_OK; i++)
-		status = span_wait(op, op->send_token[i], NULL, "a receiver of a block");
+		status = span_pass_wait(op, op->send_token[i], NULL, "a receiver of a block");
 	op->sends = 0;
 	return status;
 }

@@ -26,6 +26,18 @@ size_t span_memory_block_bytes(const span_attention *op, int32_t rank)
 	       (size_t)op->options.head_size * span_dtype_bytes(op->options.dtype);
 }
 
+int64_t span_memory_most_tiles(const span_attention *op)
+{
+	int64_t most = 0;
+
+	for (int32_t r = 0; r < op->ranks; r++) {
+		int64_t tiles = span_layout_rank_tiles(op->layout, r);
+
+		most = tiles > most ? tiles : most;
+	}
+	return most;
+}
+
 /* Parts in all buffers of a list. */
 static double sum(const int32_t *parts, int32_t buffers)
 {

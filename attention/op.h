@@ -1,5 +1,5 @@
 /* The inside of a span_attention. Private to attention.c, memory.c, gather.c, forward.c,
- * backward.c and quadrant.c. */
+ * backward.c, returns.c and pass.c. */
 #ifndef SPAN_OP_H
 #define SPAN_OP_H
 
@@ -62,6 +62,7 @@ struct span_attention {
 	span_token *receive_token;      /* [P] of the block on its way */
 	uint8_t *arriving;              /* [P] */
 	int32_t *block_buffer;          /* [P] the buffer a received block is in */
+	int32_t *block_origin;          /* [P] who sends it */
 	uint64_t *block_digest;         /* [P] */
 	span_token *send_token;         /* [sends] outstanding */
 	int32_t *send_buffer;           /* [sends] the buffer it reads, -1: the own block */
@@ -73,6 +74,7 @@ struct span_attention {
 	int32_t *waiting;               /* [tiles] partials that wait, by query tile */
 	int32_t *returns_waiting;       /* [tiles] dK, dV parts that wait, by own key tile */
 	span_pass_statistics *pass;     /* the one that runs */
+	double began;                   /* when, in seconds */
 
 	span_attention_statistics statistics;
 };
@@ -81,6 +83,13 @@ struct span_attention {
 span_status span_memory_plan(span_attention *op);
 /* Bytes of a block as it travels: K, then V, each dense [B][Hkv][s][D] of dtype. */
 size_t span_memory_block_bytes(const span_attention *op, int32_t rank);
+/* Tiles of the largest shard. */
+int64_t span_memory_most_tiles(const span_attention *op);
+/* Bytes rounded up to the alignment of everything in the workspace. */
+static inline size_t span_align(size_t bytes)
+{
+	return (bytes + 63) / 64 * 64;
+}
 /* Scratch of one thread. (forward.c, backward.c) */
 size_t span_forward_scratch_bytes(const span_attention *op);
 size_t span_backward_scratch_bytes(const span_attention *op);
@@ -114,29 +123,13 @@ span_block_view span_gather_view(const span_attention *op, const span_tensor *k,
 span_status span_returns_begin(span_attention *op);
 /* Post the receives of step t, and have the buffer of an account that begins in it. */
 span_status span_returns_step(span_attention *op, int32_t t);
-/* Send on account number `account`, which is complete. */
+/* Send on account number `account`, which is complete; nothing when it has no parts, which
+ * happens when an order computes on more than the mask lets be seen. */
 span_status span_returns_send(span_attention *op, int32_t account, int32_t t);
 /* Wait for a delivery; *data is its parts. */
 span_status span_returns_receive(span_attention *op, int32_t delivery, const float **data);
 span_status span_returns_end(span_attention *op);
 /* The parts of an account in the workspace. */
 float *span_returns_account(const span_attention *op, int32_t account);
-
-/* Wait for a token; the time counts as exposed. A failure is named and aborts the transport. */
-span_status span_wait(span_attention *op, span_token token, span_message *message,
-                      const char *what);
-/* Report a failure of the transport, once, and abort it. */
-span_status span_give_up(span_attention *op, span_status status);
-/* Send, counting bytes by tier. */
-span_status span_send(span_attention *op, int32_t to, span_message *message, const void *data,
-                      span_token *token);
-double span_now(void);
-
-/* Parts of one thread's count. */
-static inline void span_count_most(int64_t *most, int64_t value)
-{
-	if (value > *most)
-		*most = value;
-}
 
 #endif

@@ -1,7 +1,6 @@
 /* The way back of dK and dV: accounts sent on, deliveries received and checked. */
 #include <string.h>
-#include "attention/op.h"
-#include "topo/log.h"
+#include "attention/pass.h"
 
 /* The start of buffer number `buffer` among buffers of parts[] parts each. */
 static char *buffer_at(const span_attention *op, size_t base, const int32_t *parts,
@@ -35,7 +34,7 @@ static span_status drain_buffer(span_attention *op, int32_t buffer)
 	if (buffer < 0 || !op->return_posted[buffer])
 		return SPAN_OK;
 	op->return_posted[buffer] = 0;
-	return span_wait(op, op->return_token[buffer], NULL, "a receiver of gradients");
+	return span_pass_wait(op, op->return_token[buffer], NULL, "a receiver of gradients");
 }
 
 span_status span_returns_begin(span_attention *op)
@@ -63,7 +62,7 @@ span_status span_returns_step(span_attention *op, int32_t t)
 		                                     (size_t)delivery->parts * op->memory.part_bytes,
 		                                     &op->delivery_token[i]);
 		if (status != SPAN_OK)
-			return span_give_up(op, status);
+			return span_pass_give_up(op, status);
 	}
 	return status;
 }
@@ -87,35 +86,25 @@ span_status span_returns_send(span_attention *op, int32_t account, int32_t t)
 	span_message message = { .channel = SPAN_CHANNEL_RETURN, .step = (uint32_t)t,
 	                         .owner = (uint32_t)sent->block, .bytes = bytes };
 
+	if (sent->parts == 0)
+		return SPAN_OK;
 	compact(op, sent, data);
 	message.digest = span_digest(data, bytes);
 	op->return_posted[sent->buffer] = 1;
-	return span_send(op, sent->hop, &message, data, &op->return_token[sent->buffer]);
+	return span_pass_send(op, sent->hop, &message, data, &op->return_token[sent->buffer]);
 }
 
 span_status span_returns_receive(span_attention *op, int32_t delivery, const float **data)
 {
-	const span_delivery *due = &op->program->delivery[delivery];
-	uint32_t block = (uint32_t)op->program->account[due->account].block;
-	size_t bytes = (size_t)due->parts * op->memory.part_bytes;
-	span_message message;
-	span_status status = span_wait(op, op->delivery_token[delivery], &message, "gradients");
+	const span_delivery *from = &op->program->delivery[delivery];
+	span_message due = { .channel = SPAN_CHANNEL_RETURN, .origin = (uint32_t)from->from,
+	                     .owner = (uint32_t)op->program->account[from->account].block,
+	                     .bytes = (size_t)from->parts * op->memory.part_bytes };
+	span_message got;
+	span_status status = span_pass_wait(op, op->delivery_token[delivery], &got, "gradients");
 
-	*data = delivery_data(op, due);
-	if (status != SPAN_OK)
-		return status;
-	if (message.channel == SPAN_CHANNEL_RETURN && message.owner == block &&
-	    message.origin == (uint32_t)due->from && message.epoch == op->epoch &&
-	    message.bytes == bytes && message.digest == span_digest(*data, bytes))
-		return SPAN_OK;
-	span_fail(SPAN_EINTEGRITY,
-	          "rank %d: dK and dV of rank %u, received from rank %u in step %u: %s", op->rank,
-	          block, message.origin, message.step,
-	          message.owner != block          ? "those of another block came"
-	          : message.epoch != op->epoch    ? "they are of another call"
-	          : message.bytes != bytes        ? "their size is wrong"
-	                                          : "their digest is wrong");
-	return span_give_up(op, SPAN_EINTEGRITY);
+	*data = delivery_data(op, from);
+	return status == SPAN_OK ? span_pass_check(op, &got, &due, *data, "dK and dV") : status;
 }
 
 span_status span_returns_end(span_attention *op)
