@@ -256,6 +256,28 @@ static void report_local(report *figures)
 		close_problem(p[i]);
 }
 
+/* The workspace of a rank over what attention/README.md says it is made of: P = 4 in a ring, f32,
+ * one thread, two partials wait. */
+static void report_memory(report *figures)
+{
+	enum { RANKS = 4, TOKENS = 32768, HEAD = 128, WAITING = 2 };
+	problem *p = open_problem(TOKENS, HEAD, RANKS, SPAN_F32, SPAN_MASK_FULL,
+	                          SPAN_NUMERICS_CANONICAL);
+	double plane = (double)TOKENS / RANKS * HEAD * sizeof(float); /* one head of a shard */
+	double row = (double)TOKENS / RANKS * HEADS * sizeof(float);
+	double blocks = 3 * 2 * HEADS * plane;
+	double waiting = WAITING * (HEADS * plane + 2 * row);
+	double prepared = 2 * HEADS * plane + 2 * row;
+	double returns = (WAITING + 2 + 2) * 2 * HEADS * plane;
+	double scratch = (1 + 2 + 1 + 2 + 2 + 1) * plane;
+	double formula = blocks + waiting + prepared + returns + scratch;
+	double bytes = (double)span_attention_workspace_bytes(p->rank[0].op);
+
+	report_add(figures, "attention.memory.p4.over_formula", bytes / formula, "1",
+	           "%.1f MiB of workspace a rank, S %d, D %d, full", bytes / (1 << 20), TOKENS, HEAD);
+	close_problem(p);
+}
+
 int main(int argc, char **argv)
 {
 	report *figures = report_open(argc > 1 ? argv[1] : NULL, "attention, one core");
@@ -272,5 +294,6 @@ int main(int argc, char **argv)
 	report_canonical(figures, 1);
 	report_canonical(figures, 4);
 	report_local(figures);
+	report_memory(figures);
 	return report_close(figures);
 }
