@@ -127,8 +127,8 @@ static span_status make_state(span_attention *op)
 	op->waiting = calloc(tiles, sizeof(*op->waiting));
 	op->returns_waiting = calloc(tiles, sizeof(*op->returns_waiting));
 	if (!op->receive_token || !op->arriving || !op->block_buffer || !op->block_origin ||
-	    !op->block_digest || !op->send_token || !op->send_buffer || !op->delivery_token || !op->return_token ||
-	    !op->return_posted || !op->count || !op->waiting ||
+	    !op->block_digest || !op->send_token || !op->send_buffer || !op->delivery_token ||
+	    !op->return_token || !op->return_posted || !op->count || !op->waiting ||
 	    !op->returns_waiting)
 		return span_fail(SPAN_ENOMEM, "span_attention_create: no memory");
 	return SPAN_OK;

@@ -86,12 +86,6 @@ static span_status check_tensor(const span_block *block, const span_tensor *tens
 	return SPAN_OK;
 }
 
-static span_status check_pointer(const void *pointer, const char *name, const char *function)
-{
-	return pointer != NULL ? SPAN_OK
-	                       : span_fail(SPAN_EINVAL, "%s: %s is NULL", function, name);
-}
-
 static span_status check_partial(const span_partial *partial, const char *name,
                                  const char *function)
 {
@@ -100,12 +94,48 @@ static span_status check_partial(const span_partial *partial, const char *name,
 	return SPAN_OK;
 }
 
+static span_status check_array(const void *array, const char *name, const char *function)
+{
+	return array != NULL ? SPAN_OK
+	                     : span_fail(SPAN_EINVAL, "%s: %s is NULL", function, name);
+}
+
 static span_status check_workspace(const void *workspace, const char *function)
 {
 	if (workspace == NULL || (uintptr_t)workspace % 64 != 0)
 		return span_fail(SPAN_EINVAL, "%s: workspace is NULL or not aligned to 64 bytes",
 		                 function);
 	return SPAN_OK;
+}
+
+/* One argument of a function here, and what it must be. */
+typedef struct {
+	enum { TENSOR, PARTIAL, ARRAY, WORKSPACE } kind;
+	const char *name;
+	const void *value;
+} argument;
+
+/* Check the block, then n arguments in order; choose the kernels; enter the default
+ * floating-point mode. */
+static span_status begin(const span_block *block, const char *function, int n,
+                         const argument *arguments, const span_kernels **kernels,
+                         span_fp_mode *mode)
+{
+	span_status status = check_block(block, function);
+
+	for (int i = 0; i < n && status == SPAN_OK; i++) {
+		const argument *a = &arguments[i];
+
+		status = a->kind == TENSOR    ? check_tensor(block, a->value, a->name, function)
+		       : a->kind == PARTIAL   ? check_partial(a->value, a->name, function)
+		       : a->kind == WORKSPACE ? check_workspace(a->value, function)
+		                              : check_array(a->value, a->name, function);
+	}
+	if (status == SPAN_OK)
+		status = span_kernels_select(kernels);
+	if (status == SPAN_OK)
+		span_fp_enter(mode);
+	return status;
 }
 
 static float scale_of(const span_block *block)
@@ -251,26 +281,19 @@ span_status span_block_forward(const span_block *block, const span_tensor *q,
                                const span_tensor *k, const span_tensor *v,
                                const span_partial *partial, void *workspace)
 {
-	static const char *name = "span_block_forward";
+	const argument arguments[] = {
+		{ TENSOR, "q", q },
+		{ TENSOR, "k", k },
+		{ TENSOR, "v", v },
+		{ PARTIAL, "partial", partial },
+		{ WORKSPACE, "workspace", workspace },
+	};
 	const span_kernels *kernels;
-	span_status status = check_block(block, name);
 	span_fp_mode mode;
+	span_status status = begin(block, "span_block_forward", 5, arguments, &kernels, &mode);
 
-	if (status == SPAN_OK)
-		status = check_tensor(block, q, "q", name);
-	if (status == SPAN_OK)
-		status = check_tensor(block, k, "k", name);
-	if (status == SPAN_OK)
-		status = check_tensor(block, v, "v", name);
-	if (status == SPAN_OK)
-		status = check_partial(partial, "partial", name);
-	if (status == SPAN_OK)
-		status = check_workspace(workspace, name);
-	if (status == SPAN_OK)
-		status = span_kernels_select(&kernels);
 	if (status != SPAN_OK)
 		return status;
-	span_fp_enter(&mode);
 	for (int64_t b = 0; b < block->batch; b++)
 		for (int32_t h = 0; h < block->query_heads; h++)
 			forward_head(block, kernels, q, k, v, partial, workspace, b, h);
@@ -281,22 +304,18 @@ span_status span_block_forward(const span_block *block, const span_tensor *q,
 span_status span_block_merge(const span_block *block, const span_partial *left,
                              const span_partial *right)
 {
-	static const char *name = "span_block_merge";
+	const argument arguments[] = {
+		{ PARTIAL, "left", left },
+		{ PARTIAL, "right", right },
+	};
 	const span_kernels *kernels;
-	span_status status = check_block(block, name);
-	span_fp_mode mode;
 	int32_t width;
+	span_fp_mode mode;
+	span_status status = begin(block, "span_block_merge", 2, arguments, &kernels, &mode);
 
-	if (status == SPAN_OK)
-		status = check_partial(left, "left", name);
-	if (status == SPAN_OK)
-		status = check_partial(right, "right", name);
-	if (status == SPAN_OK)
-		status = span_kernels_select(&kernels);
 	if (status != SPAN_OK)
 		return status;
 	width = span_width(block->head_size);
-	span_fp_enter(&mode);
 	for (int64_t p = 0; p < block->batch * block->query_heads; p++) {
 		int64_t at = p * block->queries;
 
@@ -312,22 +331,17 @@ span_status span_block_merge(const span_block *block, const span_partial *left,
 span_status span_block_finish(const span_block *block, const span_partial *partial,
                               const span_tensor *out, float *lse)
 {
-	static const char *name = "span_block_finish";
+	const argument arguments[] = {
+		{ PARTIAL, "partial", partial },
+		{ TENSOR, "out", out },
+		{ ARRAY, "lse", lse },
+	};
 	const span_kernels *kernels;
-	span_status status = check_block(block, name);
 	span_fp_mode mode;
+	span_status status = begin(block, "span_block_finish", 3, arguments, &kernels, &mode);
 
-	if (status == SPAN_OK)
-		status = check_partial(partial, "partial", name);
-	if (status == SPAN_OK)
-		status = check_tensor(block, out, "out", name);
-	if (status == SPAN_OK)
-		status = check_pointer(lse, "lse", name);
-	if (status == SPAN_OK)
-		status = span_kernels_select(&kernels);
 	if (status != SPAN_OK)
 		return status;
-	span_fp_enter(&mode);
 	for (int64_t b = 0; b < block->batch; b++) {
 		for (int32_t h = 0; h < block->query_heads; h++) {
 			int64_t at = plane_row(b, block->query_heads, h, block->queries);
@@ -348,22 +362,17 @@ span_status span_block_finish(const span_block *block, const span_partial *parti
 span_status span_block_delta(const span_block *block, const span_tensor *out,
                              const span_tensor *dout, float *delta)
 {
-	static const char *name = "span_block_delta";
+	const argument arguments[] = {
+		{ TENSOR, "out", out },
+		{ TENSOR, "dout", dout },
+		{ ARRAY, "delta", delta },
+	};
 	const span_kernels *kernels;
-	span_status status = check_block(block, name);
 	span_fp_mode mode;
+	span_status status = begin(block, "span_block_delta", 3, arguments, &kernels, &mode);
 
-	if (status == SPAN_OK)
-		status = check_tensor(block, out, "out", name);
-	if (status == SPAN_OK)
-		status = check_tensor(block, dout, "dout", name);
-	if (status == SPAN_OK)
-		status = check_pointer(delta, "delta", name);
-	if (status == SPAN_OK)
-		status = span_kernels_select(&kernels);
 	if (status != SPAN_OK)
 		return status;
-	span_fp_enter(&mode);
 	for (int64_t b = 0; b < block->batch; b++)
 		for (int32_t h = 0; h < block->query_heads; h++)
 			kernels->dot_rows(block->dtype, row_at(out, b, 0, h), out->token_stride,
@@ -446,32 +455,26 @@ span_status span_block_backward(const span_block *block, const span_tensor *q,
                                 const span_tensor *dout, const float *lse, const float *delta,
                                 float *dq, float *dk, float *dv, void *workspace)
 {
-	static const char *name = "span_block_backward";
-	const void *pointers[5] = { lse, delta, dq, dk, dv };
-	static const char *const names[5] = { "lse", "delta", "dq", "dk", "dv" };
+	const argument arguments[] = {
+		{ TENSOR, "q", q },
+		{ TENSOR, "k", k },
+		{ TENSOR, "v", v },
+		{ TENSOR, "dout", dout },
+		{ ARRAY, "lse", lse },
+		{ ARRAY, "delta", delta },
+		{ ARRAY, "dq", dq },
+		{ ARRAY, "dk", dk },
+		{ ARRAY, "dv", dv },
+		{ WORKSPACE, "workspace", workspace },
+	};
 	const span_kernels *kernels;
-	span_status status = check_block(block, name);
 	block_scratch scratch;
 	span_fp_mode mode;
+	span_status status = begin(block, "span_block_backward", 10, arguments, &kernels, &mode);
 
-	if (status == SPAN_OK)
-		status = check_tensor(block, q, "q", name);
-	if (status == SPAN_OK)
-		status = check_tensor(block, k, "k", name);
-	if (status == SPAN_OK)
-		status = check_tensor(block, v, "v", name);
-	if (status == SPAN_OK)
-		status = check_tensor(block, dout, "dout", name);
-	for (int i = 0; i < 5 && status == SPAN_OK; i++)
-		status = check_pointer(pointers[i], names[i], name);
-	if (status == SPAN_OK)
-		status = check_workspace(workspace, name);
-	if (status == SPAN_OK)
-		status = span_kernels_select(&kernels);
 	if (status != SPAN_OK)
 		return status;
 	scratch = lay_out(block, kernels, workspace);
-	span_fp_enter(&mode);
 	for (int64_t b = 0; b < block->batch; b++) {
 		for (int32_t h = 0; h < block->kv_heads; h++) {
 			load_head(block, kernels, &scratch, q, k, v, dout, lse, b, h);
@@ -500,27 +503,25 @@ span_status span_block_finish_gradients(const span_block *block, const float *dq
                                         const span_tensor *dq, const span_tensor *dk,
                                         const span_tensor *dv)
 {
-	static const char *name = "span_block_finish_gradients";
 	const float *sums[3] = { dq_sum, dk_sum, dv_sum };
 	const span_tensor *tensors[3] = { dq, dk, dv };
 	static const char *const sum_names[3] = { "dq_sum", "dk_sum", "dv_sum" };
 	static const char *const names[3] = { "dq", "dk", "dv" };
+	argument arguments[6];
 	const span_kernels *kernels;
-	span_status status = check_block(block, name);
 	span_fp_mode mode;
+	span_status status;
+	int n = 0;
 
-	for (int i = 0; i < 3 && status == SPAN_OK; i++) {
+	for (int i = 0; i < 3; i++) {
 		if (sums[i] == NULL && tensors[i] == NULL)
 			continue;
-		status = check_pointer(sums[i], sum_names[i], name);
-		if (status == SPAN_OK)
-			status = check_tensor(block, tensors[i], names[i], name);
+		arguments[n++] = (argument){ ARRAY, sum_names[i], sums[i] };
+		arguments[n++] = (argument){ TENSOR, names[i], tensors[i] };
 	}
-	if (status == SPAN_OK)
-		status = span_kernels_select(&kernels);
+	status = begin(block, "span_block_finish_gradients", n, arguments, &kernels, &mode);
 	if (status != SPAN_OK)
 		return status;
-	span_fp_enter(&mode);
 	if (dq_sum != NULL)
 		store_gradient(block, kernels, dq_sum, block->queries, block->query_heads,
 		               scale_of(block), dq);
