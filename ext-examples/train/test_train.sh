@@ -212,6 +212,7 @@ check_options()
 	try "a word" refused "ring: only options" train ring
 	try "no text" refused "--text nothing: No such file" train --text nothing
 	try "a short text" refused "--text one: holds 1 bytes" train --text one
+	try "no folder" refused "--svg no/a.svg: its folder: No such" train --svg no/a.svg
 	try "help" train --help
 }
 
@@ -255,5 +256,5 @@ check_options
 try "the same drawing twice" same_drawing
 try "a folder as text" reads_folder
 try "the gradient is the slope of the loss" passes gradient
-try "positions, optimizer, clipping" passes parts
+try "positions, optimizer, clipping, verdict" passes parts
 close_count

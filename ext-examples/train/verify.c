@@ -28,8 +28,6 @@ static int verify_bits(const struct outcome *one, const struct outcome *several)
 	int64_t step = first_difference(one, several);
 	int odd = odd_rank(one, several);
 
-	if (step == 0 && odd >= 0)
-		step = one->first + one->steps;
 	if (odd >= 0)
 		printf("weights after the last step: %016" PRIx64 " on 1 rank, %016" PRIx64
 		       " on rank %d of %d\n", one->digest[0], several->digest[odd], odd,
@@ -37,9 +35,12 @@ static int verify_bits(const struct outcome *one, const struct outcome *several)
 	printf("losses on 1 and %d ranks: ", several->ranks);
 	if (step != 0)
 		printf("DIFFERENT at step %" PRId64 "\n", step);
+	else if (odd >= 0)
+		printf("identical, but weights DIFFERENT after step %" PRId64 "\n",
+		       one->first + one->steps);
 	else
 		printf("identical to the bit\n");
-	return step != 0 ? -1 : 0;
+	return step != 0 || odd >= 0 ? -1 : 0;
 }
 
 /* Half a unit in the last place of a value near 1, of what attention stores. */

@@ -1,10 +1,12 @@
-/* What neither equal bits nor a slope can see: positions, the optimizer, its clipping. */
+/* What neither equal bits nor a slope can see: positions, the optimizer, its clipping, and
+ * that the verdict on equal bits can go either way. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "../adamw.h"
 #include "../layers.h"
+#include "../verify.h"
 
 enum { HEAD = 8, HALF = HEAD / 2 };
 
@@ -73,7 +75,28 @@ static int check_clip(void)
 	       expect("a long gradient", hypot(longer[0], longer[1]), 1, 2e-7);
 }
 
+/* The verdict after one loss, or the weights of one rank, changed in their last bit. */
+static int check_verdict(void)
+{
+	struct settings canonical = { .numerics = SPAN_NUMERICS_CANONICAL, .dtype = SPAN_F32 };
+	struct settings schedule = { .numerics = SPAN_NUMERICS_SCHEDULE, .dtype = SPAN_F32 };
+	float loss[2] = { 5.5f, 5.25f }, other[2] = { 5.5f, 5.25f };
+	uint64_t digest[3] = { 7, 7, 7 };
+	struct outcome one = { .ranks = 1, .steps = 2, .loss = loss, .digest = digest };
+	struct outcome three = { .ranks = 3, .steps = 2, .loss = other, .digest = digest };
+	int wrong = expect("equal", verify(&canonical, &one, &three), 0, 0);
+
+	digest[2] = 6;
+	wrong += expect("other weights", verify(&canonical, &one, &three), -1, 0);
+	digest[2] = 7;
+	other[1] = nextafterf(other[1], 6);
+	wrong += expect("other loss", verify(&canonical, &one, &three), -1, 0);
+	wrong += expect("later loss, schedule", verify(&schedule, &one, &three), 0, 0);
+	other[0] = 5.501f;
+	return wrong + expect("first loss, schedule", verify(&schedule, &one, &three), -1, 0);
+}
+
 int main(void)
 {
-	return check_rope() + check_first_step() + check_clip() != 0;
+	return check_rope() + check_first_step() + check_clip() + check_verdict() != 0;
 }
