@@ -179,7 +179,6 @@ static void rows_product(const struct backward *b, const struct pairs *x, int ro
 	multiply(&c, rows, b->width);
 	for (int i = 0; i < rows; i++) {
 		float *chain = b->corner + i * b->width;
-		int64_t at = (int64_t)i * b->width;
 		int seen = span_visible(row + i, x->shift, x->keys);
 
 		if (!seen && b->leaf->write_dq != SPAN_WRITE_SET)
@@ -187,9 +186,7 @@ static void rows_product(const struct backward *b, const struct pairs *x, int ro
 		for (int j = common; j < seen; j++)
 			row_step(e[i * PAIR_STRIDE + j], k + (int64_t)j * b->width, chain,
 			         b->width);
-		for (int d = 0; d < b->width; d += W)
-			v_store(end->target + at + d,
-			        finished(end, i, at + d, v_load(chain + d)));
+		finish_row(end, i, chain, b->width);
 	}
 }
 

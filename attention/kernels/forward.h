@@ -201,7 +201,6 @@ static void strip_values(const struct forward *f, const struct strip *s, int64_t
 	c.b_step = f->v_stride;
 	c.b_panel = PANEL;
 	c.steps = s->common;
-	c.stride = f->width;
 	if (s->common == s->many) {
 		multiply(&c, s->rows, f->width);
 		return;
@@ -211,15 +210,12 @@ static void strip_values(const struct forward *f, const struct strip *s, int64_t
 	multiply(&c, s->rows, f->width);
 	for (int r = 0; r < s->rows; r++) {
 		float *leaf = f->leaf + r * f->width;
-		int64_t at = (int64_t)r * f->width;
 		int seen = span_visible(s->first + r, shift, s->many);
 
 		for (int j = s->common; j < seen; j++)
 			row_step(f->scores[r * f->score_stride + j], f->v + j * f->v_stride,
 			         leaf, f->width);
-		for (int d = 0; d < f->width; d += W)
-			v_store(end->target + at + d,
-			        finished(end, r, at + d, v_load(leaf + d)));
+		finish_row(end, r, leaf, f->width);
 	}
 }
 
@@ -269,7 +265,8 @@ static void strip_canonical(struct forward *f, struct strip *s, struct slab *sla
 	                              next_tile(f, tile, s->first + s->rows - 1));
 	int level = slab->depth;
 	float old_weight[W], new_weight[W];
-	struct product end = { .target = level_o(f, level, s->first) };
+	struct product end = { .target = level_o(f, level, s->first),
+		               .stride = f->width };
 
 	if (meetings) {
 		level--;
@@ -317,10 +314,29 @@ static void attend(struct forward *f, int first, struct slab *slab, const span_k
 		float *o = task->o + (int64_t)first * f->width;
 
 		strip_running(f, &s, n);
-		strip_values(f, &s, tile->shift, &(struct product){ .start = o, .target = o });
+		strip_values(f, &s, tile->shift, &(struct product){ .start = o, .target = o,
+		                                                           .stride = f->width });
 	} else {
 		strip_probabilities(f, &s, n);
 		strip_canonical(f, &s, slab, tile);
+	}
+}
+
+/* Bring part `slab` of `slabs` of a tile into the second cache level while another one is
+ * computed on: what arrives from memory or from another rank would stall its first slab. */
+static void prefetch_tile(const struct forward *f, const span_key_tile *tile, int slab, int slabs)
+{
+	const span_forward_task *task = f->task;
+	int64_t bytes = task->head_size * (int64_t)span_dtype_bytes(task->dtype);
+
+	for (int64_t j = tile->keys * slab / slabs; j < tile->keys * (slab + 1) / slabs; j++) {
+		const char *k = element(task->dtype, tile->k, j * tile->k_stride);
+		const char *v = element(task->dtype, tile->v, j * tile->v_stride);
+
+		for (int64_t i = 0; i < bytes; i += 64) {
+			__builtin_prefetch(k + i, 0, 2);
+			__builtin_prefetch(v + i, 0, 2);
+		}
 	}
 }
 
@@ -342,6 +358,7 @@ static void forward_close(struct forward *f)
 
 static void forward(const span_forward_task *task)
 {
+	int slabs = (task->rows + BLOCK_ROWS - 1) / BLOCK_ROWS;
 	struct forward f;
 
 	forward_open(&f, task);
@@ -349,8 +366,11 @@ static void forward(const span_forward_task *task)
 		const span_key_tile *tile = &task->tiles[t];
 
 		open_tile(&f, tile, span_visible(task->rows - 1, tile->shift, tile->keys));
-		for (int i = 0; i * BLOCK_ROWS < task->rows; i++)
+		for (int i = 0; i < slabs; i++) {
+			if (t + 1 < task->n_tiles)
+				prefetch_tile(&f, tile + 1, i, slabs);
 			attend(&f, i * BLOCK_ROWS, &f.slabs[i], tile);
+		}
 	}
 	if (!task->running)
 		forward_close(&f);

@@ -29,49 +29,72 @@ struct product {
 	int64_t stride;          /* from row to row of start, plus and target */
 };
 
-/* Literal bounds, so that every compiler keeps the sums in registers. */
+/* Row i of the target, from chains that have ended and lie in memory. */
+INLINE void finish_row(const struct product *c, int i, const float *chain, int width)
+{
+	int64_t at = i * c->stride;
+
+	for (int d = 0; d < width; d += W) {
+		vector x = v_load(chain + d);
+
+		if (c->plus && c->new_weight)
+			x = v_fma(x, v_set(c->new_weight[i]),
+			          v_load(c->plus + at + d) * v_set(c->old_weight[i]));
+		else if (c->plus)
+			x = v_load(c->plus + at + d) + x;
+		v_store(c->target + at + d, x);
+	}
+}
+
+/* Every register (i, j) of a block. Literal bounds, so that every compiler keeps the sums in
+ * registers. */
+#define EACH(M, N)                        \
+	UNROLL for (int i = 0; i < M; i++) \
+		UNROLL for (int j = 0; j < N; j++)
+
+/* One step of the inner dimension. */
+#define STEP(M, N)                                                                \
+	do {                                                                      \
+		vector column[N];                                                 \
+                                                                                  \
+		UNROLL for (int j = 0; j < N; j++)                                \
+			column[j] = v_load(b + j * W);                            \
+		UNROLL for (int i = 0; i < M; i++) {                              \
+			vector x = v_set(a[i * a_row]);                           \
+                                                                                  \
+			UNROLL for (int j = 0; j < N; j++)                        \
+				sum[i][j] = v_fma(x, column[j], sum[i][j]);       \
+		}                                                                 \
+		a += a_step;                                                      \
+		b += b_step;                                                      \
+	} while (0)
+
 #define DEFINE_PRODUCT(M, N)                                                              \
 	static void product_##M##x##N(const struct product *c)                            \
 	{                                                                                 \
 		const float *restrict a = c->a, *restrict b = c->b;                       \
+		const float *start = c->start, *plus = c->plus;                           \
 		const int64_t a_row = c->a_row, a_step = c->a_step, b_step = c->b_step;   \
 		const int64_t stride = c->stride;                                         \
+		float *target = c->target;                                                \
 		vector sum[M][N];                                                         \
                                                                                           \
-		UNROLL for (int i = 0; i < M; i++)                                        \
-			UNROLL for (int j = 0; j < N; j++)                                \
-				sum[i][j] = c->start ? v_load(c->start + i * stride + j * W) \
-				                     : (vector){ 0 };                     \
-		for (int64_t step = c->steps; step > 0; step--) {                         \
-			vector column[N];                                                 \
-                                                                                          \
-			UNROLL for (int j = 0; j < N; j++)                                \
-				column[j] = v_load(b + j * W);                            \
-			UNROLL for (int i = 0; i < M; i++) {                              \
-				vector x = v_set(a[i * a_row]);                           \
-                                                                                          \
-				UNROLL for (int j = 0; j < N; j++)                        \
-					sum[i][j] = v_fma(x, column[j], sum[i][j]);       \
-			}                                                                 \
-			a += a_step;                                                      \
-			b += b_step;                                                      \
-		}                                                                         \
-		UNROLL for (int i = 0; i < M; i++)                                        \
-			UNROLL for (int j = 0; j < N; j++)                                \
-				v_store(c->target + i * stride + j * W,                   \
-				        finished(c, i, i * stride + j * W, sum[i][j]));   \
+		EACH(M, N) sum[i][j] = (vector){ 0 };                                     \
+		if (start)                                                                \
+			EACH(M, N) sum[i][j] = v_load(start + i * stride + j * W);        \
+		for (int64_t step = c->steps; step > 0; step--)                           \
+			STEP(M, N);                                                       \
+		if (!plus)                                                                \
+			EACH(M, N) v_store(target + i * stride + j * W, sum[i][j]);       \
+		else if (!c->new_weight)                                                  \
+			EACH(M, N) v_store(target + i * stride + j * W,                   \
+			                   v_load(plus + i * stride + j * W) + sum[i][j]); \
+		else                                                                      \
+			EACH(M, N) v_store(target + i * stride + j * W,                   \
+			                   v_fma(sum[i][j], v_set(c->new_weight[i]),      \
+			                         v_load(plus + i * stride + j * W) *      \
+			                                 v_set(c->old_weight[i])));       \
 	}
-
-/* What is stored for a chain that has ended at offset `at` of row i. */
-INLINE vector finished(const struct product *c, int i, int64_t at, vector chain)
-{
-	if (!c->plus)
-		return chain;
-	if (!c->new_weight)
-		return v_load(c->plus + at) + chain;
-	return v_fma(chain, v_set(c->new_weight[i]),
-	             v_load(c->plus + at) * v_set(c->old_weight[i]));
-}
 
 #define DEFINE_PRODUCTS(N)   \
 	DEFINE_PRODUCT(1, N) \

@@ -73,14 +73,24 @@ INLINE float max_lanes(const vector lanes[SPAN_LANES / W])
  * or may not show, turns the row into NaN when the probabilities are summed. */
 INLINE float row_max(const float *s, int n)
 {
-	vector most[SPAN_LANES / W];
+	enum { CHAINS = 64 / W };
+	vector most[CHAINS], lanes[SPAN_LANES / W];
+	int j = 0;
 
-	UNROLL for (int i = 0; i < SPAN_LANES / W; i++)
-		most[i] = v_load(s + i * W);
-	for (int j = SPAN_LANES; j < n; j += SPAN_LANES)
+	UNROLL for (int i = 0; i < CHAINS; i++)
+		most[i] = v_load(s + i % (SPAN_LANES / W) * W);
+	for (; j + CHAINS * W <= n; j += CHAINS * W)
+		UNROLL for (int i = 0; i < CHAINS; i++)
+			most[i] = v_max(v_load(s + j + i * W), most[i]);
+	for (; j < n; j += SPAN_LANES)
 		UNROLL for (int i = 0; i < SPAN_LANES / W; i++)
 			most[i] = v_max(v_load(s + j + i * W), most[i]);
-	return max_lanes(most);
+	UNROLL for (int i = 0; i < SPAN_LANES / W; i++) {
+		lanes[i] = most[i];
+		UNROLL for (int k = i + SPAN_LANES / W; k < CHAINS; k += SPAN_LANES / W)
+			lanes[i] = v_max(most[k], lanes[i]);
+	}
+	return max_lanes(lanes);
 }
 
 /* n scores become probabilities relative to base; returns their sum. */
