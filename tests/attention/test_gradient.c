@@ -518,3 +518,28 @@ Test(gradient, a_lost_vector_is_noticed_within_the_deadline)
 {
 	expect_noticed(3, SPAN_ASYNC_DROP, SPAN_ETIMEOUT, "within 0.5 s");
 }
+
+/* So that nobody waits for a rank that has given up, whatever its caller does then. */
+Test(gradient, a_sum_that_fails_aborts_the_transport)
+{
+	span_layout *layout = layout_of(2, 2);
+	span_gradient *gradient;
+	span_transport *other;
+	span_local *local;
+	span_token token;
+	int64_t tokens;
+	float sum;
+
+	cr_assert_eq(span_local_create(2, NULL, &local), SPAN_OK);
+	other = span_local_transport(local, 1);
+	cr_assert_eq(span_gradient_create(layout, span_local_transport(local, 0), 1, 0.01,
+	                                  &gradient), SPAN_OK);
+	add_value(gradient, 0, 1);
+	messages_collect();
+	cr_assert_eq(span_gradient_sum(gradient, &sum, &tokens), SPAN_ETIMEOUT);
+	cr_assert_eq(other->post_receive(other, 0, 0, NULL, 0, &token), SPAN_ECOMM);
+	cr_assert_eq(messages_with("because rank 0 gave up"), 1);
+	span_gradient_free(gradient);
+	span_local_free(local);
+	span_layout_free(layout);
+}
