@@ -92,7 +92,9 @@ static span_status find_children(account_walk *walk)
 			break;
 		walk->child[walk->children] = (remainder){ .rank = q };
 		status = walk_to_remainder(walk->program, q, walk->block,
-		                           &walk->child[walk->children++]);
+		                           &walk->child[walk->children]);
+		/* One of no parts is no message: there is nothing to allocate for it either. */
+		walk->children += walk->child[walk->children].parts > 0;
 	}
 	return status;
 }

@@ -40,3 +40,8 @@ int messages_with(const char *part)
 	pthread_mutex_unlock(&lock);
 	return found;
 }
+
+const char *messages_first(void)
+{
+	return count > 0 ? said[0] : "";
+}
