@@ -87,11 +87,11 @@ $(O)/obj/%.o: %.c $(O)/flags
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -fPIC -I. $(OWN) -MMD -MP -c $< -o $@
 
-# Anything that changes the command line of the compiler makes everything new.
+# Anything that changes a command line makes everything new.
+COMMANDS = $(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $(SONAME)
 $(O)/flags: always
 	@mkdir -p $(@D)
-	@echo '$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS)' | cmp -s - $@ || \
-		echo '$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS)' >$@
+	@echo '$(COMMANDS)' | cmp -s - $@ || echo '$(COMMANDS)' >$@
 
 $(O)/libspan.a: $(call objects,$(LIB_SRC))
 	$(call say,AR,$@)

@@ -84,6 +84,10 @@ check_symbols()
 		"$(comm -23 "$scratch/exported" "$scratch/declared")"
 	none "every declared function is exported" \
 		"$(comm -13 "$scratch/exported" "$scratch/declared")"
+	none "every function of a public header is marked SPAN_API" "$(
+		grep -HnE '^[a-z][a-z0-9_ ]*[ *]span_[a-z0-9_]+\(' "${headers[@]}" |
+			grep -vE ':(static inline|typedef) '
+	)"
 	none "the library neither prints, exits nor aborts" "$(
 		nm -A --undefined-only "$build/libspan.a" |
 			grep -E ' U (v?printf|puts|putchar|perror|_?exit|abort|stdout|stderr)(@|$)'
