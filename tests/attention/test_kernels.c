@@ -6,7 +6,7 @@
 #include <string.h>
 #include "tests/attention/kernel_case.h"
 
-enum { MOST_TILES = 6, FORWARD_CASES = 420, LEAF_CASES = 260, ROW_CASES = 200 };
+enum { MOST_TILES = 6, FORWARD_CASES = 240, LEAF_CASES = 160, ROW_CASES = 120 };
 
 static const span_dtype dtypes[] = { SPAN_F32, SPAN_BF16, SPAN_F16 };
 
