@@ -19,7 +19,7 @@ typedef struct {
 	const span_tensor *dv;
 	int32_t t;                  /* the step */
 	const span_delivery *delivery; /* being merged */
-	const float *delivered;     /* its parts */
+	float *delivered;           /* its parts */
 } span_backward_call;
 
 /* The row of a tensor where tile `slot` of one head begins. */

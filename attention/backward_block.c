@@ -32,6 +32,8 @@ typedef struct {
 	char *leaf;
 } backward_scratch;
 
+enum { SCRATCH_PARTS = 10 };
+
 static int64_t tile_floats(const span_attention *op)
 {
 	return (int64_t)op->options.tile * op->width;
@@ -43,55 +45,63 @@ static int64_t packed_tile(const span_attention *op)
 	                          sizeof(float)) / sizeof(float));
 }
 
-/* Lay the scratch out from `base`, which may be 0 to learn the size; returns its end. */
-static char *lay_out(const span_attention *op, char *base, backward_scratch *scratch)
+/* The parts of the scratch, in the order of backward_scratch; returns their sum. */
+static size_t part_sizes(const span_attention *op, size_t bytes[SCRATCH_PARTS])
 {
 	size_t tile = (size_t)tile_floats(op) * sizeof(float);
 	size_t packed = (size_t)packed_tile(op) * sizeof(float);
 	size_t block = (size_t)span_memory_most_tiles(op);
 	size_t own = (size_t)op->program->tiles;
-	char *at = base;
+	size_t total = 0;
 
-	scratch->k = (float *)at;
-	at += block * tile;
-	scratch->packed_k = (float *)at;
-	at += block * packed;
-	scratch->packed_v = (float *)at;
-	at += block * packed;
-	scratch->value = (float *)at;
-	at += tile;
-	scratch->dq = (float *)at;
-	at += (size_t)op->group * own * tile;
-	scratch->dkv = (float *)at;
-	at += 2 * block * tile;
-	scratch->dq_written = (uint8_t *)at;
-	at += span_align(own);
-	scratch->dkv_written = (uint8_t *)at;
-	at += span_align(block);
-	scratch->temporaries = (float *)at;
-	if (!op->program->schedule)
-		at += span_align((size_t)span_quadrant_floats((int64_t)own, (int64_t)block,
-		                                            op->group, tile_floats(op)) *
-		               sizeof(float));
-	scratch->leaf = at;
-	at += span_align(op->kernels->leaf_scratch(op->options.tile, op->width, op->group));
-	return at;
+	bytes[0] = block * tile;
+	bytes[1] = bytes[2] = block * packed;
+	bytes[3] = tile;
+	bytes[4] = (size_t)op->group * own * tile;
+	bytes[5] = 2 * block * tile;
+	bytes[6] = own;
+	bytes[7] = block;
+	bytes[8] = op->program->schedule ? 0
+		: (size_t)span_quadrant_floats((int64_t)own, (int64_t)block, op->group,
+		                               tile_floats(op)) * sizeof(float);
+	bytes[9] = op->kernels->leaf_scratch(op->options.tile, op->width, op->group);
+	for (int i = 0; i < SCRATCH_PARTS; i++) {
+		bytes[i] = span_align(bytes[i]);
+		total += bytes[i];
+	}
+	return total;
 }
 
 size_t span_backward_scratch_bytes(const span_attention *op)
 {
-	backward_scratch scratch;
+	size_t bytes[SCRATCH_PARTS];
 
-	return (size_t)(lay_out(op, (char *)0 + 64, &scratch) - ((char *)0 + 64));
+	return part_sizes(op, bytes);
 }
 
 static backward_scratch scratch_of(const span_attention *op, int thread)
 {
-	backward_scratch scratch;
+	size_t bytes[SCRATCH_PARTS];
+	char *part[SCRATCH_PARTS];
+	char *at = op->workspace + op->memory.scratch + (size_t)thread * op->memory.scratch_bytes;
 
-	lay_out(op, op->workspace + op->memory.scratch +
-	        (size_t)thread * op->memory.scratch_bytes, &scratch);
-	return scratch;
+	part_sizes(op, bytes);
+	for (int i = 0; i < SCRATCH_PARTS; i++) {
+		part[i] = at;
+		at += bytes[i];
+	}
+	return (backward_scratch){
+		.k = (float *)part[0],
+		.packed_k = (float *)part[1],
+		.packed_v = (float *)part[2],
+		.value = (float *)part[3],
+		.dq = (float *)part[4],
+		.dkv = (float *)part[5],
+		.dq_written = (uint8_t *)part[6],
+		.dkv_written = (uint8_t *)part[7],
+		.temporaries = (float *)part[8],
+		.leaf = part[9],
+	};
 }
 
 /* ---- dQ ---- */
@@ -370,7 +380,7 @@ void span_backward_merge(void *context, int64_t number, int thread)
 
 	for (int32_t i = 0; i < delivery->arrival.count; i++) {
 		const span_row_arrival *arrival = &program->arrival[delivery->arrival.first + i];
-		float *dk = part_of(&task, (float *)call->delivered, arrival->part);
+		float *dk = part_of(&task, call->delivered, arrival->part);
 
 		settle_dkv(&task, account, parts, arrival, dk, tile_floats(call->op));
 	}

@@ -127,7 +127,7 @@ span_status span_returns_step(span_attention *op, int32_t t);
  * happens when an order computes on more than the mask lets be seen. */
 span_status span_returns_send(span_attention *op, int32_t account, int32_t t);
 /* Wait for a delivery; *data is its parts. */
-span_status span_returns_receive(span_attention *op, int32_t delivery, const float **data);
+span_status span_returns_receive(span_attention *op, int32_t delivery, float **data);
 span_status span_returns_end(span_attention *op);
 /* The parts of an account in the workspace. */
 float *span_returns_account(const span_attention *op, int32_t account);

@@ -94,7 +94,7 @@ span_status span_returns_send(span_attention *op, int32_t account, int32_t t)
 	return span_pass_send(op, sent->hop, &message, data, &op->return_token[sent->buffer]);
 }
 
-span_status span_returns_receive(span_attention *op, int32_t delivery, const float **data)
+span_status span_returns_receive(span_attention *op, int32_t delivery, float **data)
 {
 	const span_delivery *from = &op->program->delivery[delivery];
 	span_message due = { .channel = SPAN_CHANNEL_RETURN, .origin = (uint32_t)from->from,
