@@ -348,10 +348,11 @@ void options_help(void)
 		printf("%s", table[i].words ? "\n" : "");
 	}
 	printf("\nExamples\n"
-	       "  train                              4 ranks, compared with 1\n"
-	       "  train --ranks 8 --group 5,3        two pretended nodes, of 5 and 3 ranks\n"
-	       "  train --dtype bf16 --order pairwise --seq 8192\n"
-	       "  train --steps 20 --save half.span; train --resume half.span --ranks 2\n"
+	       "  span-train                            4 ranks, compared with 1\n"
+	       "  span-train --ranks 8 --group 5,3      two pretended nodes, of 5 and 3 ranks\n"
+	       "  span-train --dtype bf16 --order pairwise --seq 8192\n"
+	       "  span-train --steps 20 --save half.span\n"
+	       "  span-train --resume half.span --ranks 2\n"
 	       "\nExit status: 0 all went well, 1 verification or training failed,"
 	       " 2 wrong use.\n");
 }

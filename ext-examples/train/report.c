@@ -98,7 +98,7 @@ span_status report_plan(const struct rank *rank, int threads, int64_t wanted_ord
 	       plural(threads));
 	printf("         ");
 	print_order(span_attention_order(rank->attention), wanted_order);
-	printf("\n         causal work: the busiest rank does %.3f of the mean",
+	printf("\n         causal work: the busiest rank has %.3f times the mean",
 	       plan.causal_imbalance);
 	if (plan.balanced_tile > 0)
 		printf("; --tile %d would even it out", (int)plan.balanced_tile);
