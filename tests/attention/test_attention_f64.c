@@ -32,7 +32,7 @@ static void expect_within(const error_bounds *bounds, const attention_case *c,
  * some dozen of bf16 and f16. */
 static void expect_sharp(const error_bounds *bounds, const attention_case *c)
 {
-	double most = c->dtype == SPAN_F32 ? 0x1p-11 : c->dtype == SPAN_F16 ? 0x1p-6 : 0x1p-3;
+	double most = c->dtype == SPAN_F32 ? 0x1p-10 : c->dtype == SPAN_F16 ? 0x1p-5 : 0x1p-3;
 
 	for (int i = 0; i < CASE_RESULTS; i++)
 		cr_assert_lt(error_bounds_relative(bounds, i), most, "%d", i);
@@ -64,7 +64,8 @@ Test(attention_f64, one_rank_is_within_the_derived_bounds)
 
 		run(&c, &inputs, &results);
 		expect_within(bounds, &c, &results);
-		if (c.tokens > 1) /* of one token the gradients of q and k are 0 */
+		/* Of one token the gradients of q and k are 0; large scores leave little certain. */
+		if (c.tokens > 1 && c.scale == 0)
 			expect_sharp(bounds, &c);
 		error_bounds_free(bounds);
 		case_free_results(&results);
