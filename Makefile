@@ -159,7 +159,7 @@ now-run: $(TRAINER)
 now-test: export SPAN_TEST_FULL := $(SPAN_TEST_FULL)
 now-test: export SPAN_TEST_FILTER := $(FILTER)
 now-test: $(RUNNER) $(PLAIN) $(TRAINER)
-	@tests/run -o $(O)/logs "criterion $(RUNNER)" $(PLAIN:%="program %") \
+	@CC='$(CC) $(SANITIZE)' tests/run -o $(O)/logs "criterion $(RUNNER)" $(PLAIN:%="program %") \
 		"script ext-examples/train/test_train.sh $(O)"
 
 now-bench-peers: $(O)/libspan.so
