@@ -9,7 +9,6 @@ here=$(dirname "$0")
 
 build=$(cd "${1:?a build folder}" && pwd)
 trainer=$build/span-train
-CC=${CC:-cc}
 root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT
 
@@ -236,17 +235,19 @@ reads_folder()
 	[ "$(weights "$root/folder.json")" = "$(weights "$root/joined.json")" ]
 }
 
-# A program of test/, which links the trainer but for its main.
+# A program of test/, which links the trainer but for its main, built with the compiler and
+# the flags that built the library.
 passes() # NAME
 {
 	local sources
 
 	sources=$(ls "$here"/*.c | grep -v '/main\.c$')
-	$CC -std=gnu11 -O2 -Wall -Wextra -ffp-contract=off -pthread "$here/test/$1.c" \
-		$sources -o "$root/$1" $(pkg-config --cflags --libs span openblas) \
-		-Wl,-rpath,"$build/stage/lib" -lm && "$root/$1"
+	$compile "$here/test/$1.c" $sources -o "$root/$1" \
+		$(pkg-config --cflags --libs span openblas) -Wl,-rpath,"$build/stage/lib" -lm &&
+		"$root/$1"
 }
 
+compile=$(sed 's/ libspan[^ ]*//g' "$build/flags")
 export PKG_CONFIG_PATH=$build/stage/lib/pkgconfig
 printf 1 >"$root/one"
 check_bits
