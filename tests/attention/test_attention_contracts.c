@@ -1,0 +1,344 @@
+/* What a rank says and returns when messages are damaged, late, lost, or a peer dies: the right
+ * status on every rank, the cause by rank and tensor, and never a hang. */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include "tests/attention/attention_case.h"
+#include "tests/attention/messages.h"
+#include "tests/topo/order_cases.h"
+
+enum { MOST_RANKS = 8, CALLS = 2 };
+
+/* Far more than any deadline here; a hang would be the default of 600 s. */
+static const double long_ago = 60;
+
+struct trial {
+	attention_case c;
+	double timeout;
+	int32_t sleeper; /* -1, or a rank that comes `sleeps` seconds late */
+	double sleeps;
+	int32_t liar;    /* -1, or a rank that believes in half of the head size */
+	span_status status[MOST_RANKS]; /* of forward and backward */
+	span_status after[MOST_RANKS];  /* of a forward after that */
+	double seconds;  /* of it all */
+};
+
+static double now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static void sleep_for(double seconds)
+{
+	struct timespec t = { .tv_sec = (time_t)seconds,
+		              .tv_nsec = (long)((seconds - (double)(time_t)seconds) * 1e9) };
+
+	nanosleep(&t, NULL);
+}
+
+/* Eight zero tensors of the shape and a workspace, in one piece. */
+struct buffers {
+	span_tensor q, kv, out, dq, dk, dv;
+	float *lse;
+	void *workspace;
+	char *memory;
+};
+
+static struct buffers make_buffers(const attention_case *c, const span_attention *op, int32_t rank)
+{
+	int64_t s = span_layout_rank_tokens(span_attention_layout(op), rank);
+	size_t bytes = (size_t)(s * c->query_heads * c->head_size) * sizeof(float);
+	size_t workspace = span_attention_workspace_bytes(op);
+	struct buffers x = { .memory = calloc(8 * bytes + 64, 1) };
+	span_tensor *query[] = { &x.q, &x.out, &x.dq }, *key[] = { &x.kv, &x.dk, &x.dv };
+
+	for (size_t i = 0; i < 3; i++) {
+		*query[i] = span_tensor_bshd(x.memory + i * bytes, SPAN_F32, s, c->query_heads,
+		                             c->head_size);
+		*key[i] = span_tensor_bshd(x.memory + (3 + i) * bytes, SPAN_F32, s, c->kv_heads,
+		                           c->head_size);
+	}
+	x.lse = (float *)(x.memory + 6 * bytes);
+	x.workspace = aligned_alloc(64, (workspace + 127) / 64 * 64);
+	return x;
+}
+
+static span_status call_both(span_attention *op, const struct buffers *x)
+{
+	span_status status = span_attention_forward(op, &x->q, &x->kv, &x->kv, &x->out, x->lse,
+	                                            x->workspace);
+
+	if (status)
+		return status;
+	return span_attention_backward(op, &x->q, &x->kv, &x->kv, &x->out, &x->out, x->lse,
+	                               &x->dq, &x->dk, &x->dv, x->workspace);
+}
+
+static span_status run_rank(span_transport *transport, void *argument)
+{
+	struct trial *trial = argument;
+	attention_case c = trial->c;
+	span_attention_options options;
+	span_attention *op;
+	span_status status = SPAN_OK;
+	struct buffers x;
+
+	if (transport->rank == trial->liar)
+		c.head_size /= 2;
+	options = case_options(&c, transport);
+	options.timeout = trial->timeout;
+	status = span_attention_create(&options, &op);
+	if (status)
+		return status;
+	x = make_buffers(&c, op, transport->rank);
+	if (transport->rank == trial->sleeper)
+		sleep_for(trial->sleeps);
+	for (int i = 0; i < CALLS && !status; i++)
+		status = call_both(op, &x);
+	trial->status[transport->rank] = status;
+	if (status)
+		trial->after[transport->rank] = span_attention_forward(op, &x.q, &x.kv, &x.kv,
+		                                                       &x.out, x.lse, x.workspace);
+	free(x.workspace);
+	free(x.memory);
+	span_attention_free(op);
+	return status;
+}
+
+static struct trial trial_of(int32_t ranks, int order)
+{
+	return (struct trial){
+		.c = { .batch = 1, .tokens = 16 * ranks, .tile = 16, .query_heads = 2,
+		       .kv_heads = 1, .head_size = 16, .dtype = SPAN_F32, .ranks = ranks,
+		       .order = order, .grouping = GROUP_TWO_EVEN, .threads = 1,
+		       .way_back = SPAN_RETURN_DIRECT },
+		.timeout = 60, .sleeper = -1, .liar = -1,
+	};
+}
+
+/* Run over the double with one fault; returns how often it struck. */
+static int run_late(struct trial *trial, span_async_fault fault, int32_t rank, int64_t message)
+{
+	int32_t group[MOST_RANKS];
+	span_async_options options = { .ranks = trial->c.ranks, .group = group, .fault = fault,
+		                       .fault_rank = rank, .fault_message = message,
+		                       .fault_bit = 12345, .seed = (uint64_t)message };
+	double start = now();
+	span_async *async;
+	int faults;
+
+	order_case_group(trial->c.grouping, trial->c.ranks, group);
+	messages_collect();
+	cr_assert_eq(span_async_create(&options, &async), SPAN_OK);
+	span_async_run(async, run_rank, trial);
+	faults = span_async_faults(async);
+	span_async_free(async);
+	trial->seconds = now() - start;
+	return faults;
+}
+
+static void run_local(struct trial *trial)
+{
+	double start = now();
+	span_local *local;
+
+	messages_collect();
+	cr_assert_eq(span_local_create(trial->c.ranks, NULL, &local), SPAN_OK);
+	span_local_run(local, run_rank, trial);
+	span_local_free(local);
+	trial->seconds = now() - start;
+}
+
+/* How many ranks returned a status; *which is the last of them. */
+static int count_status(const struct trial *trial, span_status status, int32_t *which)
+{
+	int count = 0;
+
+	for (int32_t r = 0; r < trial->c.ranks; r++)
+		if (trial->status[r] == status) {
+			*which = r;
+			count++;
+		}
+	return count;
+}
+
+/* One rank found the damage, named it, and all others stopped. */
+static void expect_found(const struct trial *trial, const char *what, const char *why)
+{
+	char text[256];
+	int32_t finder = -1, unused;
+
+	cr_assert_eq(count_status(trial, SPAN_EINTEGRITY, &finder), 1, "%s, %s: %s", what, why,
+	             messages_first());
+	cr_assert_eq(count_status(trial, SPAN_ECOMM, &unused), trial->c.ranks - 1);
+	snprintf(text, sizeof(text), "rank %d: %s", finder, what);
+	cr_assert_eq(messages_with(text), 1, "\"%s\" is not \"%s\"", messages_first(), text);
+	cr_assert_eq(messages_with(why), 1, "\"%s\" does not say: %s", messages_first(), why);
+	for (int32_t r = 0; r < trial->c.ranks; r++)
+		cr_assert_eq(trial->after[r], SPAN_ECOMM, "rank %d goes on", r);
+	cr_assert_lt(trial->seconds, long_ago);
+}
+
+/* In a ring of 4 each rank sends 3 blocks in forward; in backward blocks again, and from the
+ * second step on the gradients of the block computed on: messages 0 1 2, 3 4 (5) 6 (7 8). */
+enum { RING = 4, FIRST_GRADIENTS = 5, SENDS_OF_A_CALL = 9 };
+
+static const struct damage {
+	span_async_fault fault;
+	const char *why;
+} damages[] = {
+	{ SPAN_ASYNC_FLIP, "its digest is wrong" },
+	{ SPAN_ASYNC_STALE, "it belongs to another call" },
+	{ SPAN_ASYNC_OWNER, "another block came" },
+};
+
+Test(contracts, damaged_keys_and_values_are_found)
+{
+	for (int i = 0; i < 3; i++)
+		for (int32_t rank = 0; rank < RING; rank++) {
+			struct trial trial = trial_of(RING, SPAN_ORDER_RING);
+			char what[128];
+
+			snprintf(what, sizeof(what),
+			         "keys and values of rank %d, received from rank %d", rank, rank);
+			cr_assert_eq(run_late(&trial, damages[i].fault, rank, 0), 1);
+			expect_found(&trial, what, damages[i].why);
+		}
+}
+
+/* A block that was passed on names who sent it, not only whose it is. */
+Test(contracts, damage_on_the_second_hop_names_both_ranks)
+{
+	struct trial trial = trial_of(RING, SPAN_ORDER_RING);
+
+	cr_assert_eq(run_late(&trial, SPAN_ASYNC_FLIP, 2, 1), 1);
+	expect_found(&trial, "keys and values of rank", "received from rank 2");
+	cr_assert_eq(messages_with("keys and values of rank 2"), 0, "its own went out before");
+}
+
+Test(contracts, damaged_gradients_are_found)
+{
+	for (int i = 0; i < 3; i++) {
+		struct trial trial = trial_of(RING, SPAN_ORDER_RING);
+
+		cr_assert_eq(run_late(&trial, damages[i].fault, 3, FIRST_GRADIENTS), 1);
+		expect_found(&trial, "dK and dV of rank", damages[i].why);
+		cr_assert_eq(messages_with("received from rank 3"), 1);
+	}
+}
+
+/* The same message once more, a call later: right in all but its epoch. */
+Test(contracts, what_belongs_to_the_call_before_is_found)
+{
+	struct trial trial = trial_of(RING, SPAN_ORDER_RING);
+
+	cr_assert_eq(run_late(&trial, SPAN_ASYNC_DUPLICATE, 1,
+	                      FIRST_GRADIENTS + SENDS_OF_A_CALL), 1);
+	expect_found(&trial, "dK and dV of rank", "it belongs to another call");
+}
+
+/* The block before comes instead of the next one. */
+Test(contracts, one_block_twice_is_found)
+{
+	struct trial trial = trial_of(RING, SPAN_ORDER_RING);
+
+	cr_assert_eq(run_late(&trial, SPAN_ASYNC_DUPLICATE, 1, 1), 1);
+	expect_found(&trial, "keys and values of rank", "another block came");
+}
+
+Test(contracts, a_lost_message_is_a_timeout_and_stops_all)
+{
+	static const int64_t lost[] = { 0, 2, FIRST_GRADIENTS };
+
+	for (int i = 0; i < 3; i++) {
+		struct trial trial = trial_of(RING, SPAN_ORDER_RING);
+		int32_t waiter, unused;
+		int late;
+
+		trial.timeout = 0.7;
+		cr_assert_eq(run_late(&trial, SPAN_ASYNC_DROP, 1, lost[i]), 1);
+		late = count_status(&trial, SPAN_ETIMEOUT, &waiter);
+		cr_assert_geq(late, 1);
+		cr_assert_eq(late + count_status(&trial, SPAN_ECOMM, &unused), RING);
+		cr_assert_gt(messages_with(i < 2 ? "waiting for keys and values"
+		                                 : "waiting for gradients"), 0, "%s",
+		             messages_first());
+		cr_assert_geq(trial.seconds, 0.7);
+		cr_assert_lt(trial.seconds, long_ago);
+		for (int32_t r = 0; r < RING; r++)
+			cr_assert_eq(trial.after[r], SPAN_ECOMM, "rank %d goes on", r);
+	}
+}
+
+/* At every message of two calls of both, on two orders and ways back. A rank that has finished
+ * by then needs nobody; in the first call none has. */
+Test(contracts, a_rank_that_dies_stops_all_wherever_it_is)
+{
+	for (int64_t message = 0;; message++) {
+		struct trial trial = trial_of(6, message % 2 ? SPAN_ORDER_NODE_FIRST
+		                                             : SPAN_ORDER_PAIRWISE);
+		int32_t unused;
+		int finished;
+
+		trial.c.way_back = message % 2 ? SPAN_RETURN_GROUP_FIRST : SPAN_RETURN_DIRECT;
+
+		if (!run_late(&trial, SPAN_ASYNC_KILL, 2, message)) {
+			cr_assert_eq(count_status(&trial, SPAN_OK, &unused), 6);
+			cr_assert_geq(message, 2 * 2 * 5, "two calls send more than that");
+			break;
+		}
+		finished = count_status(&trial, SPAN_OK, &unused);
+		cr_assert_eq(finished + count_status(&trial, SPAN_ECOMM, &unused), 6);
+		cr_assert_eq(trial.status[2], SPAN_ECOMM);
+		cr_assert(finished == 0 || message >= 2 * 5, "message %lld", (long long)message);
+		cr_assert_eq(messages_with("rank 2 dies"), 1);
+		cr_assert_lt(trial.seconds, long_ago);
+	}
+}
+
+/* ---- the local transport ---- */
+
+Test(contracts, a_rank_that_stalls_is_a_timeout_on_the_others)
+{
+	struct trial trial = trial_of(RING, SPAN_ORDER_RING);
+	int32_t waiter, unused;
+	int late;
+
+	trial.timeout = 0.4;
+	trial.sleeper = 2;
+	trial.sleeps = 3;
+	run_local(&trial);
+	late = count_status(&trial, SPAN_ETIMEOUT, &waiter);
+	cr_assert_geq(late, 1);
+	cr_assert_eq(late + count_status(&trial, SPAN_ECOMM, &unused), RING);
+	cr_assert_eq(trial.status[2], SPAN_ECOMM);
+	cr_assert_lt(trial.seconds, long_ago);
+}
+
+Test(contracts, ranks_that_disagree_about_the_shape_are_found)
+{
+	struct trial trial = trial_of(RING, SPAN_ORDER_RING);
+	int32_t finder;
+
+	trial.liar = 1;
+	run_local(&trial);
+	cr_assert_geq(count_status(&trial, SPAN_EINTEGRITY, &finder), 1);
+	for (int32_t r = 0; r < RING; r++)
+		cr_assert(trial.status[r] == SPAN_EINTEGRITY || trial.status[r] == SPAN_ECOMM);
+	cr_assert_lt(trial.seconds, long_ago);
+}
+
+Test(contracts, nothing_is_said_when_nothing_is_wrong)
+{
+	struct trial trial = trial_of(RING, SPAN_ORDER_RING);
+	int32_t unused;
+
+	cr_assert_eq(run_late(&trial, SPAN_ASYNC_NO_FAULT, 0, 0), 0);
+	cr_assert_eq(count_status(&trial, SPAN_OK, &unused), RING);
+	cr_assert_eq(messages_with(""), 0, "%s", messages_first());
+}
