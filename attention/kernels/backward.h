@@ -78,54 +78,66 @@ static int block_rows(int left)
 	return left < BLOCK_ROWS ? left : BLOCK_ROWS;
 }
 
+/* How many keys the rows from `row` to row + rows - 1 see, rounded up to whole vectors. */
+static int group_keys(const struct pairs *x, int row, int rows)
+{
+	return (span_visible(row + rows - 1, x->shift, x->keys) + W - 1) / W * W;
+}
+
+/* Rows times packed keys or values, as far as the rows see. Panels outside: one of them stays
+ * in the first cache level for all rows of the block. */
+static void block_product(const struct backward *b, const struct pairs *x, const float *rows,
+                          const float *packed, float *target)
+{
+	struct product c = {
+		.steps = b->leaf->head_size,
+		.a_row = b->width,
+		.a_step = 1,
+		.b_step = PANEL,
+		.stride = PAIR_STRIDE,
+	};
+
+	packed += (int64_t)x->first_key * b->width;
+	for (int j = 0; j < x->keys; j += PANEL)
+		for (int r = 0; r < x->rows; r += BLOCK_ROWS) {
+			int n = group_keys(x, r, block_rows(x->rows - r));
+
+			if (n <= j)
+				continue;
+			c.a = rows + (int64_t)r * b->width;
+			c.b = packed + (int64_t)j * b->width;
+			c.target = target + r * PAIR_STRIDE + j;
+			multiply_panel(&c, block_rows(x->rows - r), n - j);
+		}
+}
+
 /* P and E of a row block, as far as its rows see; what stands behind is not used. */
 static void block_pairs(const struct backward *b, const struct pairs *x)
 {
 	const span_backward_leaf *leaf = b->leaf;
 	const float *lse2 = leaf->lse2 + x->head * leaf->row_head + x->first_row;
 	const float *delta = leaf->delta + x->head * leaf->row_head + x->first_row;
-	int64_t packed = (int64_t)x->first_key * b->width;
-	struct product c = {
-		.steps = leaf->head_size,
-		.a_row = b->width,
-		.a_step = 1,
-		.b_step = PANEL,
-		.b_panel = (int64_t)PANEL * b->width,
-		.stride = PAIR_STRIDE,
-	};
 
-	for (int r = 0, rows; r < x->rows; r += rows) {
-		int n;
-
-		rows = block_rows(x->rows - r);
-		n = span_visible(r + rows - 1, x->shift, x->keys);
-		n = (n + W - 1) / W * W;
-		c.a = x->q + (int64_t)r * b->width;
-		c.b = leaf->k_packed + packed;
-		c.target = b->p + r * PAIR_STRIDE;
-		multiply(&c, rows, n);
-		c.a = x->dout + (int64_t)r * b->width;
-		c.b = leaf->v_packed + packed;
-		c.target = b->e + r * PAIR_STRIDE;
-		multiply(&c, rows, n);
-		for (int i = r; i < r + rows; i++)
-			row_pairs(b->p + i * PAIR_STRIDE, b->e + i * PAIR_STRIDE, n, lse2[i],
-			          delta[i]);
-	}
+	block_product(b, x, x->q, leaf->k_packed, b->p);
+	block_product(b, x, x->dout, leaf->v_packed, b->e);
+	for (int r = 0; r < x->rows; r++)
+		row_pairs(b->p + r * PAIR_STRIDE, b->e + r * PAIR_STRIDE, group_keys(x, r, 1),
+		          lse2[r], delta[r]);
 }
 
 /* A row of the corner begins where `end` says chains begin. */
-INLINE void begin_row(const struct product *end, int i, float *chain, int width)
+INLINE void begin_row(const struct product *end, int i, float *chain, int columns)
 {
-	for (int d = 0; d < width; d += W)
+	for (int d = 0; d < columns; d += W)
 		v_store(chain + d, end->start ? v_load(end->start + i * end->stride + d)
 		                              : (vector){ 0 });
 }
 
-/* One of dv = P^T dout and dk = E^T q for up to BLOCK_ROWS keys from `key` of the block: the
- * rows that see only some of them come first. */
+/* One panel of dv = P^T dout or dk = E^T q, for up to BLOCK_ROWS keys from `key` of the block:
+ * the rows that see only some of them come first. `end` is for the first of the keys. */
 static void keys_product(const struct backward *b, const struct pairs *x, int key, int keys,
-                         const float *weights, const float *rows, const struct product *end)
+                         int columns, const float *weights, const float *rows,
+                         const struct product *end)
 {
 	int64_t all = key + keys - 1 - x->shift; /* the first row that sees all of them */
 	int common = all < 0 ? 0 : all < x->rows ? (int)all : x->rows;
@@ -136,21 +148,18 @@ static void keys_product(const struct backward *b, const struct pairs *x, int ke
 	c.a_step = PAIR_STRIDE;
 	c.b = rows + (int64_t)common * b->width;
 	c.b_step = b->width;
-	c.b_panel = PANEL;
 	c.steps = x->rows - common;
-	if (common) {
-		for (int i = 0; i < keys; i++) {
-			int64_t sees = key + i - x->shift;
+	for (int i = 0; common && i < keys; i++) {
+		int64_t sees = key + i - x->shift;
+		float *chain = b->corner + i * b->width;
 
-			begin_row(end, i, b->corner + i * b->width, b->width);
-			for (int r = sees < 0 ? 0 : (int)sees; r < common; r++)
-				row_step(weights[r * PAIR_STRIDE + key + i],
-				         rows + (int64_t)r * b->width, b->corner + i * b->width,
-				         b->width);
-		}
+		begin_row(end, i, chain, columns);
+		for (int r = sees < 0 ? 0 : (int)sees; r < common; r++)
+			row_step(weights[r * PAIR_STRIDE + key + i], rows + (int64_t)r * b->width,
+			         chain, columns);
 		c.start = b->corner;
 	}
-	multiply(&c, keys, b->width);
+	multiply_panel(&c, keys, columns);
 }
 
 /* dq = E K for up to BLOCK_ROWS rows from `row` of the block: the keys that only some of them
@@ -247,28 +256,38 @@ static struct product keys_end(const struct backward *b, const struct key_chains
 	return end;
 }
 
-/* The step of a row block in the chains of dk and dv. */
+/* The step of a row block in the chains of dk or dv. Panels outside: the rows of one stay in
+ * the first cache level for all keys of the block. */
+static void block_gradient(const struct backward *b, const struct pairs *x, const float *weights,
+                           const float *rows, const struct product *end)
+{
+	int seen = span_visible(x->rows - 1, x->shift, x->keys);
+
+	for (int d = 0; d < b->width; d += PANEL)
+		for (int j = 0; j < seen; j += BLOCK_ROWS) {
+			int columns = b->width - d < PANEL ? b->width - d : PANEL;
+			int64_t at = (int64_t)j * b->width + d;
+			struct product here = *end;
+
+			here.target += at;
+			if (here.start)
+				here.start += at;
+			if (here.plus)
+				here.plus += at;
+			keys_product(b, x, j, block_rows(seen - j), columns, weights, rows + d,
+			             &here);
+		}
+}
+
 static void block_dkv(const struct backward *b, const struct pairs *x,
                       const struct key_chains *chains)
 {
 	int64_t first = (int64_t)x->first_key * b->width;
-	int seen = span_visible(x->rows - 1, x->shift, x->keys);
 	struct product dv = keys_end(b, chains, b->leaf->dv + first, b->dv_chain);
 	struct product dk = keys_end(b, chains, b->leaf->dk + first, b->dk_chain);
 
-	for (int j = 0; j < seen; j += BLOCK_ROWS) {
-		struct product *both[] = { &dv, &dk };
-
-		keys_product(b, x, j, block_rows(seen - j), b->p, x->dout, &dv);
-		keys_product(b, x, j, block_rows(seen - j), b->e, x->q, &dk);
-		for (int i = 0; i < 2; i++) {
-			both[i]->target += BLOCK_ROWS * b->width;
-			if (both[i]->start)
-				both[i]->start += BLOCK_ROWS * b->width;
-			if (both[i]->plus)
-				both[i]->plus += BLOCK_ROWS * b->width;
-		}
-	}
+	block_gradient(b, x, b->p, x->dout, &dv);
+	block_gradient(b, x, b->e, x->q, &dk);
 }
 
 static void row_block(const struct backward *b, struct pairs *x, struct key_chains *chains)

@@ -10,7 +10,10 @@
  * slab see go through the product, the diagonal's tail row by row. A row of a slab that sees
  * nothing of a tile takes part as an empty partial, which changes no bit but the sign of 0. */
 
-enum { SLABS = (SPAN_KERNEL_ROWS + BLOCK_ROWS - 1) / BLOCK_ROWS };
+enum {
+	SLABS = (SPAN_KERNEL_ROWS + BLOCK_ROWS - 1) / BLOCK_ROWS,
+	STRIPS = 2 /* slabs whose scores are computed at a time */
+};
 
 _Static_assert(BLOCK_ROWS <= W, "m and l of a slab are one vector");
 
@@ -25,7 +28,7 @@ struct forward {
 	float *queries; /* [rows][width] scaled */
 	float *packed;  /* the tile's keys, see pack_keys */
 	float *values;  /* [tile][width] where the tile's cannot be used in place */
-	float *scores;  /* [BLOCK_ROWS][score_stride] */
+	float *scores;  /* [STRIPS * BLOCK_ROWS][score_stride] */
 	int64_t score_stride;
 	float *leaf;    /* [BLOCK_ROWS][width] on its way through several merges */
 	float *m;       /* [levels][SLABS][W] */
@@ -33,6 +36,8 @@ struct forward {
 	float *o;       /* [levels - 1][SPAN_KERNEL_ROWS][width], levels from 1 on */
 	const float *v; /* the tile's values and their stride */
 	int64_t v_stride;
+	struct ahead next_keys;
+	struct ahead next_values;
 	struct slab slabs[SLABS];
 };
 
@@ -42,6 +47,8 @@ struct strip {
 	int rows;
 	int common; /* keys that all rows see */
 	int many;   /* keys that the last row sees */
+	int n;      /* the same, rounded up to a multiple of 16 */
+	float *scores; /* [rows][score_stride] */
 	float m[W];
 	float l[W];
 };
@@ -58,7 +65,7 @@ static size_t forward_scratch(int32_t tile, int32_t width, int32_t levels)
 
 	return sizeof(float) *
 	       (rows * wide + packed_floats(tile, width) + (size_t)tile * wide +
-	        BLOCK_ROWS * ((size_t)strip_stride(tile) + wide) +
+	        BLOCK_ROWS * (STRIPS * (size_t)strip_stride(tile) + wide) +
 	        2 * deep * SLABS * W + (deep - 1) * rows * wide);
 }
 
@@ -74,7 +81,7 @@ static void forward_open(struct forward *f, const span_forward_task *task)
 	f->packed = f->queries + row_floats;
 	f->values = f->packed + packed_floats(task->tile, f->width);
 	f->scores = f->values + (int64_t)task->tile * f->width;
-	f->leaf = f->scores + BLOCK_ROWS * f->score_stride;
+	f->leaf = f->scores + STRIPS * BLOCK_ROWS * f->score_stride;
 	f->m = f->leaf + BLOCK_ROWS * f->width;
 	f->l = f->m + task->levels * SLABS * W;
 	f->o = f->l + task->levels * SLABS * W;
@@ -132,48 +139,83 @@ static void open_tile(struct forward *f, const span_key_tile *tile, int keys)
 	f->v_stride = f->width;
 }
 
-/* Scores of the strip; beyond the last key a row sees they are -inf, up to a multiple of 16. */
-static int strip_scores(const struct forward *f, const struct strip *s, int64_t shift)
+static struct ahead rows_ahead(const struct forward *f, const void *rows, int64_t stride, int keys,
+                               int calls)
 {
-	int n = (s->many + SPAN_LANES - 1) / SPAN_LANES * SPAN_LANES;
+	int64_t bytes = (int64_t)span_dtype_bytes(f->task->dtype);
+
+	return (struct ahead){ rows, stride * bytes, f->task->head_size * bytes, keys,
+		               (keys + calls - 1) / calls };
+}
+
+/* Have the next tile fetched while this one is computed on, its keys between the products with
+ * keys, its values between those with values. */
+static void look_ahead(struct forward *f, const span_key_tile *next, int slabs)
+{
+	int by_keys = slabs * ((f->task->tile + PANEL - 1) / PANEL);
+	int by_values = slabs * ((f->width + PANEL - 1) / PANEL);
+
+	if (!next) {
+		f->next_keys.rows = f->next_values.rows = 0;
+		return;
+	}
+	f->next_keys = rows_ahead(f, next->k, next->k_stride, next->keys, by_keys);
+	f->next_values = rows_ahead(f, next->v, next->v_stride, next->keys, by_values);
+}
+
+/* Scores of some strips against the packed keys. Panels outside: what one strip brought into
+ * the first cache level the next one finds there. */
+static void strips_scores(struct forward *f, const struct strip *strips, int count)
+{
 	struct product c = {
 		.steps = f->task->head_size,
-		.a = f->queries + (int64_t)s->first * f->width,
 		.a_row = f->width,
 		.a_step = 1,
-		.b = f->packed,
 		.b_step = PANEL,
-		.b_panel = (int64_t)PANEL * f->width,
-		.target = f->scores,
 		.stride = f->score_stride,
+		.ahead = &f->next_keys,
 	};
 
-	multiply(&c, s->rows, n);
-	for (int r = 0; r < s->rows && s->common < n; r++)
-		for (int j = span_visible(s->first + r, shift, s->many); j < n; j++)
-			f->scores[r * f->score_stride + j] = -INFINITY;
-	return n;
+	for (int j = 0; j < strips[count - 1].n; j += PANEL)
+		for (int i = 0; i < count; i++) {
+			int left = strips[i].n - j;
+
+			if (left <= 0)
+				continue;
+			c.a = f->queries + (int64_t)strips[i].first * f->width;
+			c.b = f->packed + (int64_t)j * f->width;
+			c.target = strips[i].scores + j;
+			multiply_panel(&c, strips[i].rows, left);
+		}
+}
+
+/* Scores beyond the last key a row sees are -inf. */
+static void strip_mask(const struct forward *f, const struct strip *s, int64_t shift)
+{
+	for (int r = 0; r < s->rows && s->common < s->n; r++)
+		for (int j = span_visible(s->first + r, shift, s->many); j < s->n; j++)
+			s->scores[r * f->score_stride + j] = -INFINITY;
 }
 
 /* Scores become probabilities relative to the rounded maximum of their row. */
-static void strip_probabilities(const struct forward *f, struct strip *s, int n)
+static void strip_probabilities(const struct forward *f, struct strip *s)
 {
 	for (int r = 0; r < s->rows; r++)
-		s->m[r] = row_max(f->scores + r * f->score_stride, n);
+		s->m[r] = row_max(s->scores + r * f->score_stride, s->n);
 	v_store(s->m, v_ceil(v_load(s->m)) + v_set(0.0f));
 	for (int r = 0; r < s->rows; r++)
-		s->l[r] = row_exp2(f->scores + r * f->score_stride, n,
+		s->l[r] = row_exp2(s->scores + r * f->score_stride, s->n,
 		                   s->m[r] == -INFINITY ? 0.0f : s->m[r]);
 }
 
 /* The same relative to the running maximum of schedule order, which is not rounded; what was
  * summed so far is scaled to the new maximum. */
-static void strip_running(const struct forward *f, struct strip *s, int n)
+static void strip_running(const struct forward *f, struct strip *s)
 {
 	for (int r = 0; r < s->rows; r++) {
 		float *m = f->task->m + s->first + r, *l = f->task->l + s->first + r;
 		float *o = f->task->o + (int64_t)(s->first + r) * f->width;
-		float largest = row_max(f->scores + r * f->score_stride, n) + 0.0f;
+		float largest = row_max(s->scores + r * f->score_stride, s->n) + 0.0f;
 
 		if (largest > *m) {
 			float scale = span_exp2(*m - largest);
@@ -183,24 +225,25 @@ static void strip_running(const struct forward *f, struct strip *s, int n)
 			for (int d = 0; d < f->width; d += W)
 				v_store(o + d, v_load(o + d) * v_set(scale));
 		}
-		*l += row_exp2(f->scores + r * f->score_stride, n,
+		*l += row_exp2(s->scores + r * f->score_stride, s->n,
 		               *m == -INFINITY ? 0.0f : *m);
 	}
 }
 
 /* The strip's probabilities times the values it sees, ended and written as `end` says. */
-static void strip_values(const struct forward *f, const struct strip *s, int64_t shift,
+static void strip_values(struct forward *f, const struct strip *s, int64_t shift,
                          const struct product *end)
 {
 	struct product c = *end;
 
-	c.a = f->scores;
+	c.a = s->scores;
 	c.a_row = f->score_stride;
 	c.a_step = 1;
 	c.b = f->v;
 	c.b_step = f->v_stride;
 	c.b_panel = PANEL;
 	c.steps = s->common;
+	c.ahead = &f->next_values;
 	if (s->common == s->many) {
 		multiply(&c, s->rows, f->width);
 		return;
@@ -213,7 +256,7 @@ static void strip_values(const struct forward *f, const struct strip *s, int64_t
 		int seen = span_visible(s->first + r, shift, s->many);
 
 		for (int j = s->common; j < seen; j++)
-			row_step(f->scores[r * f->score_stride + j], f->v + j * f->v_stride,
+			row_step(s->scores[r * f->score_stride + j], f->v + j * f->v_stride,
 			         leaf, f->width);
 		finish_row(end, r, leaf, f->width);
 	}
@@ -295,47 +338,44 @@ static void strip_canonical(struct forward *f, struct strip *s, struct slab *sla
 	slab->depth = level + 1;
 }
 
-static void attend(struct forward *f, int first, struct slab *slab, const span_key_tile *tile)
+static struct strip make_strip(const struct forward *f, int first, const span_key_tile *tile,
+                               float *scores)
 {
-	const span_forward_task *task = f->task;
-	int rows = task->rows - first < BLOCK_ROWS ? task->rows - first : BLOCK_ROWS;
-	struct strip s = {
-		.first = first,
-		.rows = rows,
-		.common = span_visible(first, tile->shift, tile->keys),
-		.many = span_visible(first + rows - 1, tile->shift, tile->keys),
-	};
-	int n;
+	int left = f->task->rows - first;
+	struct strip s = { .first = first, .scores = scores };
 
-	if (!s.many)
-		return;
-	n = strip_scores(f, &s, tile->shift);
-	if (task->running) {
-		float *o = task->o + (int64_t)first * f->width;
-
-		strip_running(f, &s, n);
-		strip_values(f, &s, tile->shift, &(struct product){ .start = o, .target = o,
-		                                                           .stride = f->width });
-	} else {
-		strip_probabilities(f, &s, n);
-		strip_canonical(f, &s, slab, tile);
-	}
+	s.rows = left < BLOCK_ROWS ? left : BLOCK_ROWS;
+	s.common = span_visible(first, tile->shift, tile->keys);
+	s.many = span_visible(first + s.rows - 1, tile->shift, tile->keys);
+	s.n = (s.many + SPAN_LANES - 1) / SPAN_LANES * SPAN_LANES;
+	return s;
 }
 
-/* Bring part `slab` of `slabs` of a tile into the second cache level while another one is
- * computed on: what arrives from memory or from another rank would stall its first slab. */
-static void prefetch_tile(const struct forward *f, const span_key_tile *tile, int slab, int slabs)
+/* Up to STRIPS strips from row `first` on against a tile. */
+static void attend(struct forward *f, int first, const span_key_tile *tile)
 {
-	const span_forward_task *task = f->task;
-	int64_t bytes = task->head_size * (int64_t)span_dtype_bytes(task->dtype);
+	struct strip strips[STRIPS];
+	int count = 0;
 
-	for (int64_t j = tile->keys * slab / slabs; j < tile->keys * (slab + 1) / slabs; j++) {
-		const char *k = element(task->dtype, tile->k, j * tile->k_stride);
-		const char *v = element(task->dtype, tile->v, j * tile->v_stride);
+	for (int row = first; row < f->task->rows && count < STRIPS; row += BLOCK_ROWS, count++)
+		strips[count] = make_strip(f, row, tile,
+		                           f->scores + count * BLOCK_ROWS * f->score_stride);
+	strips_scores(f, strips, count);
+	for (int i = 0; i < count; i++) {
+		struct strip *s = &strips[i];
+		float *o = f->task->o + (int64_t)s->first * f->width;
 
-		for (int64_t i = 0; i < bytes; i += 64) {
-			__builtin_prefetch(k + i, 0, 2);
-			__builtin_prefetch(v + i, 0, 2);
+		if (!s->many)
+			continue;
+		strip_mask(f, s, tile->shift);
+		if (f->task->running) {
+			strip_running(f, s);
+			strip_values(f, s, tile->shift,
+			             &(struct product){ .start = o, .target = o,
+			                                .stride = f->width });
+		} else {
+			strip_probabilities(f, s);
+			strip_canonical(f, s, &f->slabs[s->first / BLOCK_ROWS], tile);
 		}
 	}
 }
@@ -366,11 +406,9 @@ static void forward(const span_forward_task *task)
 		const span_key_tile *tile = &task->tiles[t];
 
 		open_tile(&f, tile, span_visible(task->rows - 1, tile->shift, tile->keys));
-		for (int i = 0; i < slabs; i++) {
-			if (t + 1 < task->n_tiles)
-				prefetch_tile(&f, tile + 1, i, slabs);
-			attend(&f, i * BLOCK_ROWS, &f.slabs[i], tile);
-		}
+		look_ahead(&f, t + 1 < task->n_tiles ? tile + 1 : NULL, slabs);
+		for (int row = 0; row < task->rows; row += STRIPS * BLOCK_ROWS)
+			attend(&f, row, tile);
 	}
 	if (!task->running)
 		forward_close(&f);

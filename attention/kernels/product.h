@@ -13,6 +13,27 @@
  * the FMA peak of the same run (2026-11-24, gcc 12.2): 6 x 4 vectors 0.98, 8 x 3 0.98,
  * 5 x 4 0.98, 12 x 2 0.87, 8 x 2 0.84, 14 x 1 0.50. */
 
+enum { PANEL = BLOCK_VECTORS * W };
+
+/* Rows that will be needed soon, brought into the second cache level a few at a time between
+ * products: all at once they would hold up the loads of the product itself. */
+struct ahead {
+	const char *row;
+	int64_t stride; /* bytes */
+	int64_t bytes;  /* of a row */
+	int64_t rows;   /* still to come */
+	int64_t pace;   /* rows at a time */
+};
+
+static void fetch(struct ahead *next)
+{
+	for (int64_t i = 0; i < next->pace && next->rows > 0; i++, next->rows--) {
+		for (int64_t at = 0; at < next->bytes; at += 64)
+			__builtin_prefetch(next->row + at, 0, 2);
+		next->row += next->stride;
+	}
+}
+
 struct product {
 	int64_t steps;           /* the inner dimension */
 	const float *a;          /* element (row, step) at a[row * a_row + step * a_step] */
@@ -27,6 +48,7 @@ struct product {
 	const float *new_weight; /* [rows] */
 	float *target;
 	int64_t stride;          /* from row to row of start, plus and target */
+	struct ahead *ahead;     /* what to fetch meanwhile; NULL: nothing */
 };
 
 /* Row i of the target, from chains that have ended and lie in memory. */
@@ -127,20 +149,26 @@ static product_function *const products[BLOCK_VECTORS][BLOCK_ROWS] = {
 #endif
 };
 
-/* A product of up to BLOCK_ROWS rows and any number of columns, a multiple of W. */
-static void multiply(const struct product *whole, int rows, int columns)
+/* A product of up to BLOCK_ROWS rows and one panel of columns or less, a multiple of W. */
+static void multiply_panel(const struct product *c, int rows, int columns)
 {
-	struct product c = *whole;
+	int vectors = (columns < PANEL ? columns : PANEL) / W;
 
-	for (int left = columns / W; left > 0; left -= BLOCK_VECTORS) {
-		int vectors = left < BLOCK_VECTORS ? left : BLOCK_VECTORS;
+	products[vectors - 1][rows - 1](c);
+	if (c->ahead)
+		fetch(c->ahead);
+}
 
-		products[vectors - 1][rows - 1](&c);
-		c.b += c.b_panel;
-		c.target += BLOCK_VECTORS * W;
-		if (c.start)
-			c.start += BLOCK_VECTORS * W;
-		if (c.plus)
-			c.plus += BLOCK_VECTORS * W;
+/* The same over any number of columns. Uses `c` up. */
+static void multiply(struct product *c, int rows, int columns)
+{
+	for (; columns > 0; columns -= PANEL) {
+		multiply_panel(c, rows, columns);
+		c->b += c->b_panel;
+		c->target += PANEL;
+		if (c->start)
+			c->start += PANEL;
+		if (c->plus)
+			c->plus += PANEL;
 	}
 }

@@ -122,8 +122,6 @@ static void finish(int32_t rows, int32_t head_size, const float *m, const float 
 
 /* Keys become panels [BLOCK_VECTORS * W keys wide][width deep], so that a step over d reads
  * neighbouring keys; the last panel is filled up with zeros. */
-enum { PANEL = BLOCK_VECTORS * W };
-
 static size_t packed_floats(int32_t keys, int32_t width)
 {
 	return (size_t)(keys + PANEL - 1) / PANEL * PANEL * (size_t)width;
