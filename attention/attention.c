@@ -217,6 +217,8 @@ static void fill_statistics(span_attention *op)
 	statistics->workspace_bytes = op->memory.total;
 	statistics->block_bytes = op->memory.block_total;
 	statistics->pending_bytes = op->memory.pending_total;
+	statistics->query_bytes = op->memory.scratch - op->memory.block_total -
+	                          op->memory.pending_total;
 	statistics->scratch_bytes = op->memory.total - op->memory.scratch;
 	statistics->forward.pairs_planned = statistics->backward.pairs_planned = pairs;
 	statistics->forward.pending_planned = op->program->pending_slots;
@@ -264,6 +266,7 @@ span_status span_attention_create(const span_attention_options *options, span_at
 {
 	span_status status = span_check_options(options);
 	span_attention *made;
+	span_fp_mode mode;
 
 	if (status != SPAN_OK)
 		return status;
@@ -276,13 +279,16 @@ span_status span_attention_create(const span_attention_options *options, span_at
 	made->transport = options->transport;
 	made->ranks = options->transport != NULL ? options->transport->ranks : 1;
 	made->rank = options->transport != NULL ? options->transport->rank : 0;
+	span_fp_enter(&mode); /* the scale is rounded here, once for all calls */
 	fill_defaults(&made->options);
 	status = plan(made);
+	if (status == SPAN_OK)
+		fill_statistics(made);
+	span_fp_leave(&mode);
 	if (status != SPAN_OK) {
 		span_attention_free(made);
 		return status;
 	}
-	fill_statistics(made);
 	*op = made;
 	return SPAN_OK;
 }

@@ -149,6 +149,7 @@ typedef struct {
 	size_t workspace_bytes;       /* and what it is made of: */
 	size_t block_bytes;           /* blocks: the rank's own as it travels, and receive buffers */
 	size_t pending_bytes;         /* partials that wait for their sibling */
+	size_t query_bytes;           /* q, dout, lse and delta of this rank as backward reads them */
 	size_t scratch_bytes;         /* of the computing threads */
 	span_pass_statistics forward;
 	span_pass_statistics backward;
