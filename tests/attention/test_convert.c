@@ -123,7 +123,8 @@ Test(convert, every_instruction_set_converts_alike)
 			uint32_t bits = (uint32_t)(case_next(&random) >> 32);
 
 			if (i % 2) /* where f16 has numbers */
-				bits = (bits & 0x80ffffff) + 0x32000000 + (bits >> 24 & 0xf) * 0x01000000;
+				bits = (bits & 0x80ffffff) + 0x32000000 +
+				       (bits >> 24 & 0xf) * 0x01000000;
 			memcpy(&wide[i], &bits, sizeof(bits));
 		}
 		for (int t = 0; t < 2; t++)
