@@ -156,7 +156,7 @@ static void look_ahead(struct forward *f, const span_key_tile *next, int slabs)
 	int by_values = slabs * ((f->width + PANEL - 1) / PANEL);
 
 	if (!next) {
-		f->next_keys.rows = f->next_values.rows = 0;
+		f->next_keys = f->next_values = (struct ahead){ 0 };
 		return;
 	}
 	f->next_keys = rows_ahead(f, next->k, next->k_stride, next->keys, by_keys);
