@@ -68,9 +68,9 @@ STAGED = PKG_CONFIG_PATH=$(STAGE)/lib/pkgconfig:$$PKG_CONFIG_PATH $(PKG_CONFIG)
 
 # Neither of the two -fno changes a bit: kernels read no errno and no exception flag.
 $(O)/obj/attention/kernels/%.o: OWN = -O3 -fno-math-errno -fno-trapping-math $(ISA)
-$(O)/obj/attention/kernels/avx2.o: ISA = -mavx2 -mfma -mf16c
+$(O)/obj/attention/kernels/avx2.o: ISA = -mavx2 -mfma -mf16c -mpclmul
 $(O)/obj/attention/kernels/avx512.o: ISA = -mavx512f -mavx512dq -mavx512vl -mavx512bw \
-	-mavx2 -mfma -mf16c -mprefer-vector-width=512
+	-mavx2 -mfma -mf16c -mpclmul -mprefer-vector-width=512
 $(O)/obj/topo/discover.o: OWN = $(HWLOC_CFLAGS)
 
 # --- products ----------------------------------------------------------------------------

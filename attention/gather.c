@@ -71,7 +71,7 @@ span_status span_gather_begin(span_attention *op, const span_tensor *k, const sp
 	own = block_data(op, op->rank);
 	pack_tensor(op, k, own);
 	pack_tensor(op, v, own + bytes / 2);
-	op->block_digest[op->rank] = span_digest(own, bytes);
+	op->block_digest[op->rank] = op->kernels->digest(own, bytes);
 	return SPAN_OK;
 }
 

@@ -104,7 +104,7 @@ span_status span_pass_check(span_attention *op, const span_message *got,
 		: got->origin != due->origin          ? "it came from another rank"
 		: got->epoch != op->epoch             ? "it belongs to another call"
 		: got->bytes != due->bytes            ? "its size is wrong"
-		: got->digest != span_digest(data, due->bytes) ? "its digest is wrong" : NULL;
+		: got->digest != op->kernels->digest(data, due->bytes) ? "its digest is wrong" : NULL;
 
 	if (wrong == NULL)
 		return SPAN_OK;

@@ -89,7 +89,7 @@ span_status span_returns_send(span_attention *op, int32_t account, int32_t t)
 	if (sent->parts == 0)
 		return SPAN_OK;
 	compact(op, sent, data);
-	message.digest = span_digest(data, bytes);
+	message.digest = op->kernels->digest(data, bytes);
 	op->return_posted[sent->buffer] = 1;
 	return span_pass_send(op, sent->hop, &message, data, &op->return_token[sent->buffer]);
 }

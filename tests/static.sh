@@ -14,8 +14,8 @@ warnings="-std=gnu11 -Werror -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissin
 isa_flags() # SOURCE
 {
 	case $1 in
-	*/avx2.c) echo -mavx2 -mfma -mf16c ;;
-	*/avx512.c) echo -mavx512f -mavx512dq -mavx512vl -mavx512bw -mavx2 -mfma -mf16c ;;
+	*/avx2.c) echo -mavx2 -mfma -mf16c -mpclmul ;;
+	*/avx512.c) echo -mavx512f -mavx512dq -mavx512vl -mavx512bw -mavx2 -mfma -mf16c -mpclmul ;;
 	esac
 }
 

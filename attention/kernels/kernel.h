@@ -137,6 +137,9 @@ typedef struct {
 	/* target += source, n floats. */
 	void (*add)(float *target, const float *source, size_t n);
 
+	/* The value of span_digest. */
+	uint64_t (*digest)(const void *data, size_t n);
+
 	/* n elements converted, as span_convert_to_f32 and back. */
 	void (*to_f32)(span_dtype from, const void *source, float *target, size_t n);
 	void (*from_f32)(span_dtype to, const float *source, void *target, size_t n);

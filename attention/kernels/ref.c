@@ -6,6 +6,7 @@
 #include <string.h>
 #include "attention/kernels/arithmetic.h"
 #include "attention/kernels/kernel.h"
+#include "attention/span_transport.h"
 
 static float load(span_dtype dtype, const void *data, int64_t i)
 {
@@ -383,6 +384,7 @@ const span_kernels span_kernels_ref = {
 	.pack_keys = pack_keys,
 	.leaf = leaf,
 	.add = add,
+	.digest = span_digest,
 	.to_f32 = span_convert_to_f32,
 	.from_f32 = span_convert_from_f32,
 };

@@ -12,6 +12,7 @@ extern const span_kernels span_kernels_avx512;
 
 /* Bits of cpuid and of XCR0: Intel SDM volume 2A, CPUID; volume 1, section 13.3. */
 enum {
+	LEAF1_ECX_PCLMULQDQ = 1 << 1,
 	LEAF1_ECX_FMA = 1 << 12,
 	LEAF1_ECX_OSXSAVE = 1 << 27,
 	LEAF1_ECX_AVX = 1 << 28,
@@ -40,7 +41,8 @@ static int count_tables(void)
 	if (!__get_cpuid(1, &eax, &ebx, &ecx, &edx))
 		return 1;
 	features = ecx;
-	if (!has(features, LEAF1_ECX_OSXSAVE | LEAF1_ECX_AVX | LEAF1_ECX_FMA | LEAF1_ECX_F16C))
+	if (!has(features, LEAF1_ECX_OSXSAVE | LEAF1_ECX_AVX | LEAF1_ECX_FMA | LEAF1_ECX_F16C |
+	                   LEAF1_ECX_PCLMULQDQ))
 		return 1;
 	if (!__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) || !has(ebx, LEAF7_EBX_AVX2))
 		return 1;

@@ -30,6 +30,7 @@ const span_kernels TABLE = {
 	.pack_keys = pack_keys,
 	.leaf = leaf,
 	.add = add,
+	.digest = digest,
 	.to_f32 = to_f32,
 	.from_f32 = from_f32,
 };
