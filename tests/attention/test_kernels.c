@@ -285,7 +285,8 @@ Test(kernels, a_nan_behind_the_mask_changes_no_bit)
 
 		key = case_rows(&pool, GUARD_END, &random, FILL_PLAIN, SPAN_F32, KEYS, D, D);
 		value = case_rows(&pool, GUARD_END, &random, FILL_PLAIN, SPAN_F32, KEYS, D, D);
-		c.tiles[0] = (span_key_tile){ key, value, D, D, KEYS, 0, 0 };
+		c.tiles[0] = (span_key_tile){ .k = key, .v = value, .k_stride = D,
+			                           .v_stride = D, .keys = KEYS };
 		c.task = (span_forward_task){ .dtype = SPAN_F32, .head_size = D, .rows = ROWS,
 			                      .q_stride = D, .scale = 0.2f, .tiles = c.tiles,
 			                      .n_tiles = 1, .tile = 64, .levels = 2 };
@@ -521,7 +522,9 @@ Test(kernels, tiles_meet_along_the_tree)
 			float *key = case_rows(&pool, GUARD_END, &random, FILL_PLAIN, SPAN_F32,
 			                       T, D, D);
 
-			tiles[t] = (span_key_tile){ key, key, D, D, T, address[t], T };
+			tiles[t] = (span_key_tile){ .k = key, .v = key, .k_stride = D,
+			                             .v_stride = D, .keys = T,
+			                             .address = address[t], .shift = T };
 			task.tiles = &tiles[t];
 			task.m = &m[t];
 			task.l = &l[t];

@@ -159,9 +159,11 @@ static void run_forward(const problem *x, double *out, float *lse)
 	for (int t = 0; t < n_tiles; t++) {
 		int at = t * TILE, keys = x->n - at < TILE ? x->n - at : TILE;
 
-		tiles[t] = (span_key_tile){ (char *)x->k + at * x->d * bytes,
-			                    (char *)x->v + at * x->d * bytes, x->d, x->d, keys,
-			                    (uint32_t)t, x->shape.causal ? -at : keys };
+		tiles[t] = (span_key_tile){ .k = (char *)x->k + at * x->d * bytes,
+			                    .v = (char *)x->v + at * x->d * bytes,
+			                    .k_stride = x->d, .v_stride = x->d, .keys = keys,
+			                    .address = (uint32_t)t,
+			                    .shift = x->shape.causal ? -at : keys };
 	}
 	for (int h = 0; h < HEADS; h++) {
 		span_forward_task task = { .dtype = x->dtype, .head_size = x->d, .rows = x->n,

@@ -26,7 +26,8 @@ static void run(const span_kernels *kernels, struct result *r)
 	size_t bytes = kernels->forward_scratch(KEYS, WIDTH, 2);
 	void *k = case_rows(&pool, GUARD_END, &random, FILL_TINY, SPAN_F32, KEYS, D, D);
 	void *v = case_rows(&pool, GUARD_END, &random, FILL_TINY, SPAN_F32, KEYS, D, D);
-	span_key_tile tile = { k, v, D, D, KEYS, 0, 3 };
+	span_key_tile tile = { .k = k, .v = v, .k_stride = D, .v_stride = D, .keys = KEYS,
+		               .shift = 3 };
 	span_forward_task task = { .dtype = SPAN_F32, .head_size = D, .rows = ROWS,
 		                   .q_stride = D, .scale = 0.3f, .tiles = &tile, .n_tiles = 1,
 		                   .tile = KEYS, .levels = 2, .m = r->m, .l = r->l, .o = r->o };
