@@ -33,7 +33,7 @@ static inline vector v_add_bits_unless_below(vector_bits a, vector_bits b, vecto
 {
 	__m256 keep = _mm256_cmp_ps((__m256)x, (__m256)limit, _CMP_NLT_UQ);
 
-	return (vector)_mm256_and_ps((__m256)(a + b), keep);
+	return (vector)_mm256_and_ps((__m256)_mm256_add_epi32((__m256i)a, (__m256i)b), keep);
 }
 
 /* Lanes 0 .. 7 and 8 .. 15 of 16 in memory order. */
