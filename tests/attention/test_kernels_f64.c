@@ -15,12 +15,58 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include "attention/kernels/arithmetic.h"
 #include "tests/attention/kernel_case.h"
 #include "tests/attention/reference_f64.h"
 
 enum { HEADS = 2, TILE = 32, MOST = 128, LEVELS = 5 };
 
 static const double u = 0x1p-24, second_order = 1.01, ln2 = 0.69314718055994530942;
+
+/* ---- exp2 and log2 ---- */
+
+Test(kernels_f64, exp2_errs_by_two_ulp_at_most)
+{
+	double worst = 0.0;
+
+	for (uint32_t bits = 0; bits < span_bits(127.0f); bits += 997)
+		for (int sign = 0; sign < 2; sign++) {
+			float t = span_float(bits | (uint32_t)sign << 31);
+			double exact = exp2(t);
+
+			if (t >= SPAN_EXP2_LEAST)
+				worst = fmax(worst, fabs(span_exp2(t) - exact) / exact);
+		}
+	cr_assert_leq(worst, 4.0 * u, "%g u", worst / u);
+}
+
+Test(kernels_f64, exp2_is_exact_at_integers_and_at_its_ends)
+{
+	for (int n = -126; n < 128; n++)
+		cr_assert_eq(span_exp2((float)n), ldexpf(1.0f, n));
+	cr_assert_eq(span_exp2(nextafterf(-126.0f, -200.0f)), 0.0f);
+	cr_assert_eq(span_exp2(-INFINITY), 0.0f);
+	cr_assert_eq(span_exp2(128.0f), INFINITY);
+	cr_assert_eq(span_exp2(3e38f), INFINITY);
+	cr_assert(isnan(span_exp2(NAN)));
+}
+
+Test(kernels_f64, log2_errs_by_what_its_roundings_allow)
+{
+	/* the sum of exponent and fraction, and a fraction that errs by 4 u of at most 1/2 */
+	for (uint32_t bits = 1; bits < span_bits(INFINITY); bits += 1009) {
+		double exact = log2(span_float(bits)), error = span_log2(span_float(bits)) - exact;
+
+		cr_assert_leq(fabs(error), u * (fabs(exact) + 2.0), "%a", span_float(bits));
+	}
+	for (int n = -149; n < 128; n++)
+		cr_assert_eq(span_log2(ldexpf(1.0f, n)), (float)n);
+	cr_assert_eq(span_log2(0.0f), -INFINITY);
+	cr_assert_eq(span_log2(INFINITY), INFINITY);
+	cr_assert(isnan(span_log2(-1.0f)) && isnan(span_log2(NAN)));
+}
+
+/* ---- forward ---- */
 
 /* What rounding to a dtype adds to a result x. */
 static double rounding(span_dtype dtype, double x)
