@@ -39,17 +39,11 @@ static int64_t tile_floats(const span_attention *op)
 	return (int64_t)op->options.tile * op->width;
 }
 
-static int64_t packed_tile(const span_attention *op)
-{
-	return (int64_t)(span_align(op->kernels->packed_floats(op->options.tile, op->width) *
-	                          sizeof(float)) / sizeof(float));
-}
-
 /* The parts of the scratch, in the order of backward_scratch; returns their sum. */
 static size_t part_sizes(const span_attention *op, size_t bytes[SCRATCH_PARTS])
 {
 	size_t tile = (size_t)tile_floats(op) * sizeof(float);
-	size_t packed = (size_t)packed_tile(op) * sizeof(float);
+	size_t packed = (size_t)span_packed_tile_floats(op) * sizeof(float);
 	size_t block = (size_t)span_memory_most_tiles(op);
 	size_t own = (size_t)op->program->tiles;
 	size_t total = 0;
@@ -227,9 +221,9 @@ static const float *load_block(const backward_task *task, const backward_scratch
 		op->kernels->load_rows(op->options.dtype, v_rows, view.v_stride, keys,
 		                       op->options.head_size, 1, scratch->value);
 		op->kernels->pack_keys(k + token * op->width, op->width, keys, op->width,
-		                       scratch->packed_k + slot * packed_tile(op));
+		                       scratch->packed_k + slot * span_packed_tile_floats(op));
 		op->kernels->pack_keys(scratch->value, op->width, keys, op->width,
-		                       scratch->packed_v + slot * packed_tile(op));
+		                       scratch->packed_v + slot * span_packed_tile_floats(op));
 	}
 	return k;
 }
@@ -244,7 +238,7 @@ static span_quadrant make_quadrant(const backward_task *task, const backward_scr
 	return (span_quadrant){
 		.kernels = op->kernels,
 		.visible = &op->program->visible,
-		.packed_tile = packed_tile(op),
+		.packed_tile = span_packed_tile_floats(op),
 		.temporaries = scratch->temporaries,
 		.leaf = {
 			.head_size = op->options.head_size,

@@ -5,6 +5,9 @@
 #include "attention/pass.h"
 #include "topo/log.h"
 
+/* KV heads are prepared together until each thread has so many tasks. */
+enum { TASKS_A_THREAD = 4 };
+
 /* What the tasks of a call share. */
 typedef struct {
 	span_attention *op;
@@ -14,6 +17,8 @@ typedef struct {
 	const span_tensor *out;
 	float *lse;
 	const span_program_step *step;
+	int64_t first_plane;  /* the KV heads, counted over batches, that are prepared */
+	int64_t planes;
 } forward_call;
 
 /* The rows of one task: of one head, within one query tile. */
@@ -78,6 +83,68 @@ static forward_scratch scratch_of(const span_attention *op, int thread)
 	return scratch;
 }
 
+/* A key tile as the kernels want it. */
+typedef struct {
+	float *packed;
+	const float *values;
+} prepared_tile;
+
+/* Values that are f32 rows of whole vectors, one behind the other, need no copy. */
+static int values_in_place(const span_attention *op, const span_block_view *view)
+{
+	return op->options.dtype == SPAN_F32 && op->options.head_size == op->width &&
+	       view->v_stride == op->width;
+}
+
+/* Where a key tile of the block computed on is prepared; its values may be where they lie. */
+static prepared_tile find_prepared(const forward_call *call, const span_block_view *view,
+                                   int64_t plane, int64_t slot)
+{
+	const span_attention *op = call->op;
+	int64_t number = (plane - call->first_plane) * span_memory_most_tiles(op) + slot;
+	float *packed = (float *)(op->workspace + op->memory.prepared) +
+	                number * span_prepared_tile_floats(op);
+	prepared_tile tile = { packed, packed + span_packed_tile_floats(op) };
+
+	if (values_in_place(op, view))
+		tile.values = (const float *)view->v + slot * op->options.tile * op->width;
+	return tile;
+}
+
+/* Prepare one key tile of one KV head, for all the query tiles and heads that will see it. */
+static void prepare_task(void *context, int64_t task, int thread)
+{
+	const forward_call *call = context;
+	const span_attention *op = call->op;
+	int32_t block = call->step->compute;
+	int64_t tiles = span_layout_rank_tiles(op->layout, block);
+	int64_t slot = task % tiles, plane = call->first_plane + task / tiles;
+	span_block_view view = span_gather_view(op, call->k, call->v, block,
+	                                        plane / op->options.kv_heads,
+	                                        (int32_t)(plane % op->options.kv_heads));
+	prepared_tile tile = find_prepared(call, &view, plane, slot);
+	int64_t element = (int64_t)span_dtype_bytes(op->options.dtype);
+	int64_t token = slot * op->options.tile;
+	const char *k = view.k + token * view.k_stride * element;
+	int32_t keys = span_layout_tile_tokens(op->layout,
+	                                       span_layout_tile_at(op->layout, block, slot));
+	float *values = tile.packed + span_packed_tile_floats(op);
+
+	(void)thread;
+	if (op->options.dtype == SPAN_F32 && op->options.head_size == op->width) {
+		op->kernels->pack_keys((const float *)k, view.k_stride, keys, op->width,
+		                       tile.packed);
+	} else { /* by way of the place of the values */
+		op->kernels->load_rows(op->options.dtype, k, view.k_stride, keys,
+		                       op->options.head_size, 1, values);
+		op->kernels->pack_keys(values, op->width, keys, op->width, tile.packed);
+	}
+	if (tile.values == values)
+		op->kernels->load_rows(op->options.dtype,
+		                       view.v + token * view.v_stride * element, view.v_stride,
+		                       keys, op->options.head_size, 1, values);
+}
+
 /* Where the partial of these rows waits in a slot. */
 static row_partial waiting_partial(const span_attention *op, const forward_rows *rows,
                                    int32_t store)
@@ -116,13 +183,19 @@ static int32_t list_tiles(const forward_call *call, const forward_rows *rows, sp
 		int64_t tile = span_tree_tile(&layout->tree, position);
 		int64_t shift = span_visible_shift(&op->program->visible, rows->tile, tile) +
 		                rows->offset;
-		int64_t token;
+		prepared_tile prepared;
+		int64_t slot, token;
 
 		/* A tile may be visible to the query tile and not to these of its rows. */
 		if (tile < first || tile >= end || shift + rows->rows <= 0)
 			continue;
-		token = span_layout_slot(layout, tile) * layout->tile;
+		slot = span_layout_slot(layout, tile);
+		token = slot * layout->tile;
+		prepared = find_prepared(call, &view,
+		                         rows->batch * op->options.kv_heads + kv_head, slot);
 		tiles[count] = (span_key_tile){
+			.packed = prepared.packed,
+			.values = prepared.values,
 			.k = view.k + token * view.k_stride * element,
 			.v = view.v + token * view.v_stride * element,
 			.k_stride = view.k_stride,
@@ -259,19 +332,19 @@ static int32_t row_blocks(const span_attention *op)
 	return (op->options.tile + SPAN_KERNEL_ROWS - 1) / SPAN_KERNEL_ROWS;
 }
 
-/* The rows of a task; tasks are counted by tile, from the last (in causal masks the
- * heaviest), then row block, batch and head. */
-static forward_rows rows_of(const span_attention *op, int64_t task)
+/* The rows of a task; tasks are counted by tile, from the last (in causal masks the heaviest),
+ * then row block, prepared KV head and query head of it. */
+static forward_rows rows_of(const forward_call *call, int64_t task)
 {
-	int32_t heads = op->options.query_heads;
+	const span_attention *op = call->op;
 	int32_t blocks = row_blocks(op);
+	int64_t plane = call->first_plane + task / op->group % call->planes;
 	int32_t left;
 	forward_rows rows;
 
-	rows.head = (int32_t)(task % heads);
-	task /= heads;
-	rows.batch = task % op->options.batch;
-	task /= op->options.batch;
+	rows.batch = plane / op->options.kv_heads;
+	rows.head = (int32_t)(plane % op->options.kv_heads * op->group + task % op->group);
+	task /= op->group * call->planes;
 	rows.offset = (int32_t)(task % blocks) * SPAN_KERNEL_ROWS;
 	rows.slot = op->program->tiles - 1 - (int32_t)(task / blocks);
 	rows.tile = span_layout_tile_at(op->layout, op->rank, rows.slot);
@@ -301,7 +374,7 @@ static void forward_task(void *context, int64_t task, int thread)
 	const forward_call *call = context;
 	span_attention *op = call->op;
 	const span_program *program = op->program;
-	forward_rows rows = rows_of(op, task);
+	forward_rows rows = rows_of(call, task);
 	forward_scratch scratch = scratch_of(op, thread);
 	span_range range = call->step->arrival;
 	int32_t i = find_arrival(program, range, rows.slot);
@@ -324,22 +397,48 @@ static void forward_task(void *context, int64_t task, int thread)
 		op->count[thread].pairs += pairs;
 }
 
+int64_t span_forward_planes(const span_attention *op)
+{
+	int64_t all = op->options.batch * op->options.kv_heads;
+	int64_t tasks = (int64_t)op->program->tiles * row_blocks(op) * op->group;
+	int64_t planes = tasks == 0 ? 1 : (TASKS_A_THREAD * op->options.threads - 1) / tasks + 1;
+
+	if (op->options.threads == 1)
+		planes = 1;
+	return planes < all ? planes : all;
+}
+
+/* Compute on the block of a step, some KV heads at a time, so that what is prepared of them is
+ * still in cache. */
+static void compute_step(forward_call *call)
+{
+	const span_attention *op = call->op;
+	int64_t all = op->options.batch * op->options.kv_heads;
+	int64_t key_tiles = span_layout_rank_tiles(op->layout, call->step->compute);
+	int64_t query_tasks = (int64_t)op->program->tiles * row_blocks(op) * op->group;
+	int64_t most = span_forward_planes(op);
+
+	for (call->first_plane = 0; call->first_plane < all; call->first_plane += most) {
+		int64_t left = all - call->first_plane;
+
+		call->planes = left < most ? left : most;
+		span_pool_run(op->pool, call->planes * key_tiles, prepare_task, call);
+		span_pool_run(op->pool, call->planes * query_tasks, forward_task, call);
+	}
+}
+
 static span_status run_forward(forward_call *call, void *workspace)
 {
 	span_attention *op = call->op;
-	int64_t tasks = (int64_t)op->program->tiles * row_blocks(op) * op->options.batch *
-	                op->options.query_heads;
 	span_status status = span_gather_begin(op, call->k, call->v, workspace);
 
 	for (int32_t t = 0; t < op->program->gather_steps && status == SPAN_OK; t++) {
 		call->step = &op->program->step[t];
 		status = span_gather_step(op, t);
 		if (status == SPAN_OK && call->step->arrival.count > 0)
-			span_pool_run(op->pool, tasks, forward_task, call);
+			compute_step(call);
 	}
-	if (status == SPAN_OK)
-		status = span_gather_end(op);
-	return status;
+	return status == SPAN_OK ? span_gather_end(op) : status;
 }
 
 span_status span_attention_forward(span_attention *op, const span_tensor *q,

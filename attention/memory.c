@@ -38,6 +38,18 @@ int64_t span_memory_most_tiles(const span_attention *op)
 	return most;
 }
 
+int64_t span_packed_tile_floats(const span_attention *op)
+{
+	size_t floats = op->kernels->packed_floats(op->options.tile, op->width);
+
+	return (int64_t)(span_align(floats * sizeof(float)) / sizeof(float));
+}
+
+int64_t span_prepared_tile_floats(const span_attention *op)
+{
+	return span_packed_tile_floats(op) + (int64_t)op->options.tile * op->width;
+}
+
 /* Parts in all buffers of a list. */
 static double sum(const int32_t *parts, int32_t buffers)
 {
@@ -107,6 +119,19 @@ static size_t plan_backward(span_attention *op, planner *plan, double plane)
 	return plan->at - start;
 }
 
+/* Forward keeps the block it computes on prepared where backward has its own arrays. */
+static void plan_prepared(span_attention *op, planner *plan, size_t backward_start)
+{
+	size_t behind = plan->at - backward_start;
+	double prepared = (double)span_forward_planes(op) *
+	                  (double)span_memory_most_tiles(op) *
+	                  (double)span_prepared_tile_floats(op) * sizeof(float);
+
+	op->memory.prepared = backward_start;
+	if (prepared > (double)behind)
+		reserve(plan, prepared - (double)behind);
+}
+
 span_status span_memory_plan(span_attention *op)
 {
 	double plane = (double)op->options.batch * op->options.query_heads * (double)op->tokens;
@@ -114,7 +139,7 @@ span_status span_memory_plan(span_attention *op)
 	size_t backward = span_backward_scratch_bytes(op);
 	span_memory *memory = &op->memory;
 	planner plan = { 0, 0 };
-	size_t pending;
+	size_t pending, start;
 
 	memory->part_bytes = (size_t)op->options.batch * (size_t)op->options.kv_heads * 2 *
 	                     (size_t)op->options.tile * (size_t)op->width * sizeof(float);
@@ -122,7 +147,9 @@ span_status span_memory_plan(span_attention *op)
 	memory->block_total = plan.at;
 	plan_forward(op, &plan, plane);
 	pending = plan.at - memory->block_total;
+	start = plan.at;
 	memory->pending_total = pending + plan_backward(op, &plan, plane);
+	plan_prepared(op, &plan, start);
 	memory->scratch_bytes = forward > backward ? forward : backward;
 	memory->scratch = reserve(&plan, (double)memory->scratch_bytes * op->options.threads);
 	memory->total = plan.at;

@@ -23,6 +23,7 @@ typedef struct {
 	size_t store;           /* the owner's own account */
 	size_t return_buffer;   /* [return_buffers], each of its own size */
 	size_t delivery_buffer; /* [delivery_buffers], each of its own size */
+	size_t prepared;        /* forward: [planes][tiles of a block], over backward's arrays */
 	size_t scratch;         /* [threads] x scratch_bytes */
 	size_t scratch_bytes;
 	size_t part_bytes;      /* of one dK, dV part: [B][Hkv][2][T][width] f32 */
@@ -93,6 +94,11 @@ static inline size_t span_align(size_t bytes)
 /* Scratch of one thread. (forward.c, backward.c) */
 size_t span_forward_scratch_bytes(const span_attention *op);
 size_t span_backward_scratch_bytes(const span_attention *op);
+/* KV heads, counted over batches, that forward prepares at a time. (forward.c) */
+int64_t span_forward_planes(const span_attention *op);
+/* Floats of one packed key tile; of a key tile prepared for forward, values behind it. */
+int64_t span_packed_tile_floats(const span_attention *op);
+int64_t span_prepared_tile_floats(const span_attention *op);
 
 /* arguments.c: check what forward and backward are given. */
 span_status span_check_options(const span_attention_options *options);

@@ -150,13 +150,13 @@ static void keys_product(const struct backward *b, const struct pairs *x, int ke
 	c.b_step = b->width;
 	c.steps = x->rows - common;
 	for (int i = 0; common && i < keys; i++) {
-		int64_t sees = key + i - x->shift;
+		int first = key + i - x->shift < 0 ? 0 : (int)(key + i - x->shift);
 		float *chain = b->corner + i * b->width;
 
 		begin_row(end, i, chain, columns);
-		for (int r = sees < 0 ? 0 : (int)sees; r < common; r++)
-			row_step(weights[r * PAIR_STRIDE + key + i], rows + (int64_t)r * b->width,
-			         chain, columns);
+		row_chain(weights + (int64_t)first * PAIR_STRIDE + key + i, PAIR_STRIDE,
+		          rows + (int64_t)first * b->width, b->width, common - first, chain,
+		          columns);
 		c.start = b->corner;
 	}
 	multiply_panel(&c, keys, columns);
@@ -192,9 +192,8 @@ static void rows_product(const struct backward *b, const struct pairs *x, int ro
 
 		if (!seen && b->leaf->write_dq != SPAN_WRITE_SET)
 			continue;
-		for (int j = common; j < seen; j++)
-			row_step(e[i * PAIR_STRIDE + j], k + (int64_t)j * b->width, chain,
-			         b->width);
+		row_chain(e + i * PAIR_STRIDE + common, 1, k + (int64_t)common * b->width, b->width,
+		          seen - common, chain, b->width);
 		finish_row(end, i, chain, b->width);
 	}
 }

@@ -34,6 +34,7 @@ struct forward {
 	float *m;       /* [levels][SLABS][W] */
 	float *l;       /* the same */
 	float *o;       /* [levels - 1][SPAN_KERNEL_ROWS][width], levels from 1 on */
+	const float *keys; /* the tile's keys, packed; `packed` or the caller's */
 	const float *v; /* the tile's values and their stride */
 	int64_t v_stride;
 	struct ahead next_keys;
@@ -121,6 +122,13 @@ static void open_tile(struct forward *f, const span_key_tile *tile, int keys)
 {
 	const span_forward_task *task = f->task;
 
+	f->keys = f->packed;
+	if (tile->packed) {
+		f->keys = tile->packed;
+		f->v = tile->values;
+		f->v_stride = f->width;
+		return;
+	}
 	if (task->dtype == SPAN_F32 && task->head_size == f->width) {
 		pack_keys(tile->k, tile->k_stride, keys, f->width, f->packed);
 		f->v = tile->v;
@@ -139,13 +147,9 @@ static void open_tile(struct forward *f, const span_key_tile *tile, int keys)
 	f->v_stride = f->width;
 }
 
-static struct ahead rows_ahead(const struct forward *f, const void *rows, int64_t stride, int keys,
-                               int calls)
+static struct ahead rows_ahead(const void *rows, int64_t stride, int64_t bytes, int keys, int calls)
 {
-	int64_t bytes = (int64_t)span_dtype_bytes(f->task->dtype);
-
-	return (struct ahead){ rows, stride * bytes, f->task->head_size * bytes, keys,
-		               (keys + calls - 1) / calls };
+	return (struct ahead){ rows, stride, bytes, keys, (keys + calls - 1) / calls };
 }
 
 /* Have the next tile fetched while this one is computed on, its keys between the products with
@@ -154,13 +158,19 @@ static void look_ahead(struct forward *f, const span_key_tile *next, int slabs)
 {
 	int by_keys = slabs * ((f->task->tile + PANEL - 1) / PANEL);
 	int by_values = slabs * ((f->width + PANEL - 1) / PANEL);
+	int64_t element = (int64_t)span_dtype_bytes(f->task->dtype);
+	int64_t bytes = f->task->head_size * element, wide = f->width * (int64_t)sizeof(float);
 
-	if (!next) {
-		f->next_keys = f->next_values = (struct ahead){ 0 };
-		return;
+	f->next_keys = f->next_values = (struct ahead){ 0 };
+	if (next && next->packed) {
+		f->next_keys = rows_ahead(next->packed, wide, wide, next->keys, by_keys);
+		f->next_values = rows_ahead(next->values, wide, wide, next->keys, by_values);
+	} else if (next) {
+		f->next_keys = rows_ahead(next->k, next->k_stride * element, bytes, next->keys,
+		                          by_keys);
+		f->next_values = rows_ahead(next->v, next->v_stride * element, bytes, next->keys,
+		                            by_values);
 	}
-	f->next_keys = rows_ahead(f, next->k, next->k_stride, next->keys, by_keys);
-	f->next_values = rows_ahead(f, next->v, next->v_stride, next->keys, by_values);
 }
 
 /* Scores of some strips against the packed keys. Panels outside: what one strip brought into
@@ -183,18 +193,18 @@ static void strips_scores(struct forward *f, const struct strip *strips, int cou
 			if (left <= 0)
 				continue;
 			c.a = f->queries + (int64_t)strips[i].first * f->width;
-			c.b = f->packed + (int64_t)j * f->width;
+			c.b = f->keys + (int64_t)j * f->width;
 			c.target = strips[i].scores + j;
 			multiply_panel(&c, strips[i].rows, left);
 		}
 }
 
-/* Scores beyond the last key a row sees are -inf. */
+/* Scores beyond the last key a row sees are -inf; some of what lies behind n as well. */
 static void strip_mask(const struct forward *f, const struct strip *s, int64_t shift)
 {
 	for (int r = 0; r < s->rows && s->common < s->n; r++)
-		for (int j = span_visible(s->first + r, shift, s->many); j < s->n; j++)
-			s->scores[r * f->score_stride + j] = -INFINITY;
+		for (int j = span_visible(s->first + r, shift, s->many); j < s->n; j += W)
+			v_store(s->scores + r * f->score_stride + j, v_set(-INFINITY));
 }
 
 /* Scores become probabilities relative to the rounded maximum of their row. */
@@ -255,9 +265,9 @@ static void strip_values(struct forward *f, const struct strip *s, int64_t shift
 		float *leaf = f->leaf + r * f->width;
 		int seen = span_visible(s->first + r, shift, s->many);
 
-		for (int j = s->common; j < seen; j++)
-			row_step(s->scores[r * f->score_stride + j], f->v + j * f->v_stride,
-			         leaf, f->width);
+		row_chain(s->scores + r * f->score_stride + s->common, 1,
+		          f->v + s->common * f->v_stride, f->v_stride, seen - s->common, leaf,
+		          f->width);
 		finish_row(end, r, leaf, f->width);
 	}
 }

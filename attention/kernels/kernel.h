@@ -30,10 +30,13 @@ static inline int span_width(int head_size)
  * binary tree (tree.h). Two neighbours a < b of the tiles seen meet in the node of height
  * 32 - clz(a ^ b). */
 
-/* A key tile as it lies in a block: dtype rows, not yet converted. */
+/* A key tile as it lies in a block: dtype rows, not yet converted; and, when several tasks
+ * share it, also as they need it: pack_keys of its keys, and its values as f32 rows of width. */
 typedef struct {
 	const void *k;
 	const void *v;
+	const float *packed; /* both NULL, or both set */
+	const float *values;
 	int64_t k_stride; /* elements from one token to the next */
 	int64_t v_stride;
 	int32_t keys;     /* 1 .. T */

@@ -108,11 +108,16 @@ INLINE float row_exp2(float *s, int n, float base)
 	return sum_lanes(lanes);
 }
 
-/* target = fma(a, row, target) over a row of `width`: one step of its chains. */
-INLINE void row_step(float a, const float *row, float *target, int width)
+/* target = the chains over a[i] * b[i] continued from it, i = 0 .. n - 1, for a row of
+ * `width`: what a register block of rows or keys does not have in common. */
+INLINE void row_chain(const float *a, int64_t a_step, const float *b, int64_t b_step, int n,
+                      float *target, int width)
 {
-	vector x = v_set(a);
+	for (int d = 0; d < width; d += W) {
+		vector chain = v_load(target + d);
 
-	for (int d = 0; d < width; d += W)
-		v_store(target + d, v_fma(x, v_load(row + d), v_load(target + d)));
+		for (int64_t i = 0; i < n; i++)
+			chain = v_fma(v_set(a[i * a_step]), v_load(b + i * b_step + d), chain);
+		v_store(target + d, chain);
+	}
 }
