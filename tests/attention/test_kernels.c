@@ -34,7 +34,8 @@ struct forward_case {
 	span_forward_task task;
 	span_key_tile tiles[MOST_TILES];
 	int width;
-	float *m; /* what schedule order starts from */
+	int shared; /* key tiles come packed, for several tasks to share */
+	float *m;   /* what schedule order starts from */
 	float *l;
 	float *o;
 };
@@ -65,6 +66,7 @@ static void make_forward(struct forward_case *c, guarded_pool *pool, guarded_edg
 	span_forward_task *t = &c->task;
 
 	c->width = span_width(head_size);
+	c->shared = case_between(random, 0, 3) == 0;
 	*t = (span_forward_task){ .dtype = dtype, .head_size = head_size, .rows = rows,
 		                  .q_stride = head_size + 8 * case_between(random, 0, 3),
 		                  .scale = 1.44269504f / (float)case_between(random, 1, 16),
@@ -75,6 +77,7 @@ static void make_forward(struct forward_case *c, guarded_pool *pool, guarded_edg
 	for (int i = 0; i < t->n_tiles; i++) {
 		span_key_tile *k = &c->tiles[i];
 
+		*k = (span_key_tile){ 0 };
 		k->keys = odd_size(random, tile);
 		k->k_stride = head_size + case_between(random, 0, 2) * 24;
 		k->v_stride = head_size + case_between(random, 0, 2) * 40;
@@ -95,16 +98,49 @@ static void make_forward(struct forward_case *c, guarded_pool *pool, guarded_edg
 			memset(c->o + (int64_t)r * c->width, 0, sizeof(float) * (size_t)c->width);
 }
 
+static float *packed(guarded_pool *pool, guarded_edge edge, const span_kernels *kernels,
+                     const float *source, int keys, int width)
+{
+	size_t floats = kernels->packed_floats(keys, width);
+	float *data = guarded_take(pool, floats * sizeof(float), edge);
+
+	kernels->pack_keys(source, width, keys, width, data);
+	return data;
+}
+
+/* Keys packed and values in f32 as one set of kernels wants them. */
+static span_key_tile shared_tile(const struct forward_case *c, const span_key_tile *from,
+                                 guarded_pool *pool, guarded_edge edge,
+                                 const span_kernels *kernels)
+{
+	size_t bytes = sizeof(float) * (size_t)from->keys * (size_t)c->width;
+	float *k = guarded_take(pool, bytes, edge), *v = guarded_take(pool, bytes, edge);
+	span_key_tile tile = *from;
+
+	kernels->load_rows(c->task.dtype, from->k, from->k_stride, from->keys,
+	                   c->task.head_size, 1.0f, k);
+	kernels->load_rows(c->task.dtype, from->v, from->v_stride, from->keys,
+	                   c->task.head_size, 1.0f, v);
+	tile.packed = packed(pool, edge, kernels, k, from->keys, c->width);
+	tile.values = v;
+	return tile;
+}
+
 static span_forward_task run_forward(const struct forward_case *c, guarded_pool *pool,
                                      guarded_edge edge, const span_kernels *kernels)
 {
 	span_forward_task task = c->task;
+	span_key_tile tiles[MOST_TILES];
 	size_t bytes = kernels->forward_scratch(task.tile, c->width, task.levels);
 
 	task.m = case_copy(pool, edge, c->m, task.rows);
 	task.l = case_copy(pool, edge, c->l, task.rows);
 	task.o = case_copy(pool, edge, c->o, (int64_t)task.rows * c->width);
 	task.scratch = guarded_take(pool, (bytes + 63) / 64 * 64, edge);
+	for (int i = 0; c->shared && i < task.n_tiles; i++)
+		tiles[i] = shared_tile(c, &c->tiles[i], pool, edge, kernels);
+	if (c->shared)
+		task.tiles = tiles;
 	kernels->forward(&task);
 	return task;
 }
@@ -206,16 +242,6 @@ static void make_leaf(struct leaf_case *c, guarded_pool *pool, guarded_edge edge
 	                    (l->heads - 1) * l->dq_head + (int64_t)l->rows * c->width);
 	c->dk = case_floats(pool, edge, random, fill, (int64_t)l->keys * c->width);
 	c->dv = case_floats(pool, edge, random, fill, (int64_t)l->keys * c->width);
-}
-
-static float *packed(guarded_pool *pool, guarded_edge edge, const span_kernels *kernels,
-                     const float *source, int keys, int width)
-{
-	size_t floats = kernels->packed_floats(keys, width);
-	float *data = guarded_take(pool, floats * sizeof(float), edge);
-
-	kernels->pack_keys(source, width, keys, width, data);
-	return data;
 }
 
 static span_backward_leaf run_leaf(const struct leaf_case *c, guarded_pool *pool,
