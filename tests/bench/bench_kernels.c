@@ -51,6 +51,8 @@ static void forward_task(const work *w, int head, int first)
 		tiles[t] = (span_key_tile){
 			.k = w->k + begin + t * TILE * stride,
 			.v = w->v + begin + t * TILE * stride,
+			.packed = w->packed[0] + t * TILE * stride,
+			.values = w->v + begin + t * TILE * stride,
 			.k_stride = stride, .v_stride = stride, .keys = TILE,
 			.address = (uint32_t)t,
 			.shift = w->causal ? first - t * TILE : TILE,
@@ -66,9 +68,16 @@ static void forward_task(const work *w, int head, int first)
 
 static void forward(const work *w)
 {
-	for (int h = 0; h < HEADS; h++)
+	int64_t tile = TILE * w->head_size;
+
+	for (int h = 0; h < HEADS; h++) {
+		for (int t = 0; t < w->tokens / TILE; t++)
+			w->kernels->pack_keys(w->k + (h * w->tokens / TILE + t) * tile,
+			                      w->head_size, TILE, w->head_size,
+			                      w->packed[0] + t * tile);
 		for (int first = 0; first < w->tokens; first += TILE)
 			forward_task(w, h, first);
+	}
 }
 
 /* Gradients of a node of n query tiles from q and a node of n key tiles from k, quadrant by
