@@ -39,7 +39,7 @@ HEADERS := $(wildcard topo/span_*.h attention/span_*.h)
 
 # Tests of one Criterion runner; a file not named test_*.c is a helper, which the plain
 # programs (those that run without Criterion, under ThreadSanitizer and valgrind) use as well.
-TEST_SRC := $(wildcard tests/topo/*.c tests/attention/*.c tests/double/*.c tests/op/*.c)
+TEST_SRC := $(wildcard tests/topo/*.c tests/attention/*.c tests/double/*.c)
 HELPER_SRC := $(foreach f,$(TEST_SRC),$(if $(filter test_%,$(notdir $f)),,$f))
 PLAIN_SRC := $(wildcard tests/tsan/*.c)
 BENCH_SRC := $(wildcard tests/bench/bench_*.c)

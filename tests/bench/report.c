@@ -94,7 +94,7 @@ report *report_open(const char *path, const char *title)
 	}
 	if (figures->length == 0)
 		append(figures, "[");
-	printf("\n%s\n%-64s %12s %-8s %s\n", title, "name", "value", "unit", "note");
+	printf("\n%s\n%-68s %12s %-8s %s\n", title, "name", "value", "unit", "note");
 	return figures;
 }
 
@@ -117,7 +117,7 @@ void report_add(report *figures, const char *name, double value, const char *uni
 	va_start(arguments, note);
 	vsnprintf(line, sizeof line, note, arguments);
 	va_end(arguments);
-	printf("%-64s %12.6g %-8s %s\n", name, value, unit, line);
+	printf("%-68s %12.6g %-8s %s\n", name, value, unit, line);
 	fflush(stdout);
 	if (is_known(figures, name)) {
 		fail(figures, name, "is reported twice");
