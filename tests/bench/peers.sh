@@ -28,4 +28,4 @@ if [ "$(version_here)" != $torch ]; then
 	close_count
 	exit
 fi
-exec "$python" "$(dirname "$0")/peers.py" "$build/libspan.so" "$build/peers.json"
+exec "$python" -W "ignore:Failed to initialize NumPy" "$(dirname "$0")/peers.py" "$build/libspan.so" "$build/peers.json"
