@@ -9,7 +9,7 @@
  * diagonal is walked pair by pair in the order of the chain. */
 
 enum {
-	ROW_BLOCK = 96,
+	ROW_BLOCK = 132, /* whole register blocks, two in a tile of 256 */
 	KEY_BLOCK = 256,
 	PAIR_STRIDE = KEY_BLOCK + SPAN_LANES
 };
@@ -21,6 +21,7 @@ struct backward {
 	float *p;            /* [ROW_BLOCK][PAIR_STRIDE] */
 	float *e;            /* the same */
 	float *corner;       /* [BLOCK_ROWS][width] */
+	float *gathered;     /* [ROW_BLOCK][PANEL] one panel of q or dout */
 	float *dk_chain;     /* [KEY_BLOCK][width] unfinished chains of a leaf that adds */
 	float *dv_chain;
 	float *dq_chain;     /* [heads][tile][width] the same, when there are several key blocks */
@@ -44,6 +45,7 @@ static size_t leaf_scratch(int32_t tile, int32_t width, int32_t heads)
 
 	return sizeof(float) * (2 * (size_t)ROW_BLOCK * PAIR_STRIDE +
 	                        (BLOCK_ROWS + 2 * (size_t)KEY_BLOCK) * wide +
+	                        (size_t)ROW_BLOCK * PANEL +
 	                        (tile > KEY_BLOCK ? (size_t)heads * (size_t)tile * wide : 0));
 }
 
@@ -55,7 +57,8 @@ static void backward_open(struct backward *b, const span_backward_leaf *leaf)
 	b->p = leaf->scratch;
 	b->e = b->p + ROW_BLOCK * PAIR_STRIDE;
 	b->corner = b->e + ROW_BLOCK * PAIR_STRIDE;
-	b->dk_chain = b->corner + BLOCK_ROWS * b->width;
+	b->gathered = b->corner + BLOCK_ROWS * b->width;
+	b->dk_chain = b->gathered + ROW_BLOCK * PANEL;
 	b->dv_chain = b->dk_chain + KEY_BLOCK * b->width;
 	b->dq_chain = b->dv_chain + KEY_BLOCK * b->width;
 }
@@ -134,10 +137,10 @@ INLINE void begin_row(const struct product *end, int i, float *chain, int column
 }
 
 /* One panel of dv = P^T dout or dk = E^T q, for up to BLOCK_ROWS keys from `key` of the block:
- * the rows that see only some of them come first. `end` is for the first of the keys. */
+ * the rows that see only some of them come first. `end` has b, the rows, and is for the first
+ * of the keys. */
 static void keys_product(const struct backward *b, const struct pairs *x, int key, int keys,
-                         int columns, const float *weights, const float *rows,
-                         const struct product *end)
+                         int columns, const float *weights, const struct product *end)
 {
 	int64_t all = key + keys - 1 - x->shift; /* the first row that sees all of them */
 	int common = all < 0 ? 0 : all < x->rows ? (int)all : x->rows;
@@ -146,8 +149,7 @@ static void keys_product(const struct backward *b, const struct pairs *x, int ke
 	c.a = weights + (int64_t)common * PAIR_STRIDE + key;
 	c.a_row = 1;
 	c.a_step = PAIR_STRIDE;
-	c.b = rows + (int64_t)common * b->width;
-	c.b_step = b->width;
+	c.b = end->b + common * end->b_step;
 	c.steps = x->rows - common;
 	for (int i = 0; common && i < keys; i++) {
 		int first = key + i - x->shift < 0 ? 0 : (int)(key + i - x->shift);
@@ -155,7 +157,7 @@ static void keys_product(const struct backward *b, const struct pairs *x, int ke
 
 		begin_row(end, i, chain, columns);
 		row_chain(weights + (int64_t)first * PAIR_STRIDE + key + i, PAIR_STRIDE,
-		          rows + (int64_t)first * b->width, b->width, common - first, chain,
+		          end->b + first * end->b_step, end->b_step, common - first, chain,
 		          columns);
 		c.start = b->corner;
 	}
@@ -255,6 +257,19 @@ static struct product keys_end(const struct backward *b, const struct key_chains
 	return end;
 }
 
+/* Have one panel of the rows of a block without what lies between: in rows of more than one
+ * panel it would share half of the cache's sets or fewer. */
+static const float *gather_panel(const struct backward *b, const float *rows, int n)
+{
+	if (b->width <= PANEL)
+		return rows;
+	for (int r = 0; r < n; r++)
+		UNROLL for (int d = 0; d < PANEL; d += W)
+			v_store(b->gathered + r * PANEL + d,
+			        v_load(rows + (int64_t)r * b->width + d));
+	return b->gathered;
+}
+
 /* The step of a row block in the chains of dk or dv. Panels outside: the rows of one stay in
  * the first cache level for all keys of the block. */
 static void block_gradient(const struct backward *b, const struct pairs *x, const float *weights,
@@ -262,20 +277,21 @@ static void block_gradient(const struct backward *b, const struct pairs *x, cons
 {
 	int seen = span_visible(x->rows - 1, x->shift, x->keys);
 
-	for (int d = 0; d < b->width; d += PANEL)
-		for (int j = 0; j < seen; j += BLOCK_ROWS) {
-			int columns = b->width - d < PANEL ? b->width - d : PANEL;
-			int64_t at = (int64_t)j * b->width + d;
-			struct product here = *end;
+	for (int d = 0; d < b->width; d += PANEL) {
+		int columns = b->width - d < PANEL ? b->width - d : PANEL;
+		struct product here = *end;
 
-			here.target += at;
-			if (here.start)
-				here.start += at;
-			if (here.plus)
-				here.plus += at;
-			keys_product(b, x, j, block_rows(seen - j), columns, weights, rows + d,
-			             &here);
+		here.b = columns == PANEL ? gather_panel(b, rows + d, x->rows) : rows + d;
+		here.b_step = here.b == b->gathered ? PANEL : b->width;
+		for (int j = 0; j < seen; j += BLOCK_ROWS) {
+			int64_t at = (int64_t)j * b->width + d;
+
+			here.target = end->target + at;
+			here.start = end->start ? end->start + at : NULL;
+			here.plus = end->plus ? end->plus + at : NULL;
+			keys_product(b, x, j, block_rows(seen - j), columns, weights, &here);
 		}
+	}
 }
 
 static void block_dkv(const struct backward *b, const struct pairs *x,
