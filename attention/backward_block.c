@@ -98,41 +98,55 @@ static backward_scratch scratch_of(const span_attention *op, int thread)
 	};
 }
 
-/* ---- dQ ---- */
-
-/* Where dQ of a query tile waits, for one query head. */
-static float *waiting_dq(const backward_task *task, int32_t store, int32_t head, int32_t slot)
+/* Add what waits, in slots `stride` floats apart, to what arrived, n floats each, and keep the
+ * sum in its slot if it is to wait. Addition commutes, so it may come about in a slot. Returns
+ * where it is. */
+static float *merge_sums(const span_attention *op, const span_row_arrival *arrival,
+                         float *arrived, float *slots, int64_t stride, size_t n)
 {
-	const span_attention *op = task->op;
-	int64_t plane = (store * op->options.batch + task->batch) * op->options.query_heads +
-	                task->kv_head * op->group + head;
+	const span_merge *merge = &op->program->merge[arrival->merge.first];
+	float *kept = arrival->store < 0 ? NULL : slots + arrival->store * stride;
+	float *sum = arrived;
 
-	return (float *)(op->workspace + op->memory.pending_o) +
-	       (plane * op->tokens + (int64_t)slot * op->options.tile) * op->width;
+	for (int32_t i = 0; i < arrival->merge.count; i++) {
+		float *waiting = slots + merge[i].slot * stride;
+
+		if (i == 0 && waiting == kept) {
+			op->kernels->add(waiting, arrived, n);
+			sum = waiting;
+		} else {
+			op->kernels->add(sum, waiting, n);
+		}
+	}
+	if (kept != NULL && sum != kept)
+		memcpy(kept, sum, n * sizeof(float));
+	return sum;
 }
+
+/* ---- dQ ---- */
 
 /* dQ of one query tile, [heads] planes in scratch, meets what waits. */
 static void settle_dq(const backward_task *task, const span_row_arrival *arrival, float *dq,
                       int64_t plane)
 {
 	const span_attention *op = task->op;
-	const span_merge *merge = &op->program->merge[arrival->merge.first];
 	int32_t rows = span_slot_rows(op, op->rank, arrival->row);
-	size_t n = (size_t)rows * (size_t)op->width;
+	int64_t planes = op->options.batch * op->options.query_heads;
+	float *waiting = (float *)(op->workspace + op->memory.pending_o);
 
 	for (int32_t g = 0; g < op->group; g++, dq += plane) {
 		int32_t head = task->kv_head * op->group + g;
+		int64_t row = (task->batch * op->options.query_heads + head) * op->tokens +
+		              (int64_t)arrival->row * op->options.tile;
+		const float *sum = merge_sums(op, arrival, dq, waiting + row * op->width,
+		                              planes * op->tokens * op->width,
+		                              (size_t)rows * (size_t)op->width);
 
-		for (int32_t i = 0; i < arrival->merge.count; i++)
-			op->kernels->add(dq, waiting_dq(task, merge[i].slot, g, arrival->row), n);
-		if (arrival->store >= 0)
-			memcpy(waiting_dq(task, arrival->store, g, arrival->row), dq,
-			       n * sizeof(float));
-		else
-			op->kernels->store_rows(dq, rows, op->options.head_size, op->options.scale,
-			                        op->options.dtype,
-			                        span_tensor_row(op, task->call->dq, task->batch, head,
-			                                   arrival->row),
+		if (arrival->store < 0)
+			op->kernels->store_rows(sum, rows, op->options.head_size,
+			                        op->options.scale, op->options.dtype,
+			                        span_tensor_row(op, task->call->dq, task->batch,
+			                                        head, arrival->row),
 			                        task->call->dq->token_stride);
 	}
 }
@@ -167,27 +181,15 @@ static void settle_dkv(const backward_task *task, const span_account *account, f
                        const span_row_arrival *arrival, float *dk, int64_t dv_offset)
 {
 	const span_attention *op = task->op;
-	const span_merge *merge = &op->program->merge[arrival->merge.first];
-	int32_t rows = span_slot_rows(op, account->block, arrival->row);
-	size_t n = (size_t)rows * (size_t)op->width;
-	float *dv = dk + dv_offset;
+	size_t n = (size_t)span_slot_rows(op, account->block, arrival->row) * (size_t)op->width;
+	float *slots = part_of(task, parts, arrival->row);
+	int64_t stride = account->tiles * (int64_t)(op->memory.part_bytes / sizeof(float));
+	const float *dk_sum = merge_sums(op, arrival, dk, slots, stride, n);
+	const float *dv_sum = merge_sums(op, arrival, dk + dv_offset, slots + tile_floats(op),
+	                                 stride, n);
 
-	for (int32_t i = 0; i < arrival->merge.count; i++) {
-		const float *other = part_of(task, parts, (int64_t)merge[i].slot * account->tiles +
-		                                          arrival->row);
-
-		op->kernels->add(dk, other, n);
-		op->kernels->add(dv, other + tile_floats(op), n);
-	}
-	if (arrival->store >= 0) {
-		float *to = part_of(task, parts, (int64_t)arrival->store * account->tiles +
-		                                 arrival->row);
-
-		memcpy(to, dk, n * sizeof(float));
-		memcpy(to + tile_floats(op), dv, n * sizeof(float));
-	} else {
-		finish_dkv(task, arrival->row, dk, dv);
-	}
+	if (arrival->store < 0)
+		finish_dkv(task, arrival->row, dk_sum, dv_sum);
 	if (task->counts && account->hop < 0)
 		span_pass_count(&task->op->returns_waiting[arrival->row],
 		                &task->op->count[task->thread].returns_most, arrival);

@@ -249,14 +249,6 @@ static void clear_partial(const span_attention *op, int32_t rows, row_partial pa
 	memset(partial.o, 0, (size_t)rows * (size_t)op->width * sizeof(float));
 }
 
-static void copy_partial(const span_attention *op, int32_t rows, row_partial from,
-                         row_partial to)
-{
-	memcpy(to.m, from.m, (size_t)rows * sizeof(float));
-	memcpy(to.l, from.l, (size_t)rows * sizeof(float));
-	memcpy(to.o, from.o, (size_t)rows * (size_t)op->width * sizeof(float));
-}
-
 static void finish_rows(const forward_call *call, const forward_rows *rows, row_partial partial)
 {
 	const span_attention *op = call->op;
@@ -273,39 +265,44 @@ static void finish_rows(const forward_call *call, const forward_rows *rows, row_
 	                    call->out->token_stride, lse);
 }
 
-/* Merge the arriving partial, in scratch, with what waits; keep or finish the result. */
-static void settle(const forward_call *call, const forward_rows *rows,
-                   const span_row_arrival *arrival, row_partial partial)
+/* Merge what arrived with what waits; the last merge writes where the result stays. */
+static void merge_waiting(const forward_call *call, const forward_rows *rows,
+                          const span_row_arrival *arrival, row_partial arrived,
+                          row_partial result)
 {
 	const span_attention *op = call->op;
 	const span_merge *merge = &op->program->merge[arrival->merge.first];
 
 	for (int32_t i = 0; i < arrival->merge.count; i++) {
 		row_partial other = waiting_partial(op, rows, merge[i].slot);
-		row_partial left = merge[i].waiting_is_left ? other : partial;
-		row_partial right = merge[i].waiting_is_left ? partial : other;
+		row_partial left = merge[i].waiting_is_left ? other : arrived;
+		row_partial right = merge[i].waiting_is_left ? arrived : other;
+		row_partial to = i + 1 < arrival->merge.count ? arrived : result;
 
 		op->kernels->merge(rows->rows, op->width, left.m, left.l, left.o, right.m,
-		                   right.l, right.o, partial.m, partial.l, partial.o);
+		                   right.l, right.o, to.m, to.l, to.o);
 	}
-	if (arrival->store < 0)
-		finish_rows(call, rows, partial);
-	else
-		copy_partial(op, rows->rows, partial, waiting_partial(op, rows, arrival->store));
 }
 
-/* Canonical: the node's partial comes about in scratch and is settled. */
+/* Canonical: the node's partial comes about in scratch, or where it will wait if it meets
+ * nothing now. */
 static void arrive_canonical(const forward_call *call, const forward_rows *rows,
                              const span_row_arrival *arrival, const forward_scratch *scratch,
                              int64_t *pairs)
 {
+	const span_attention *op = call->op;
 	int32_t n = list_tiles(call, rows, arrival->node, scratch->tiles, pairs);
+	row_partial result = arrival->store < 0 ? scratch->partial
+	                                        : waiting_partial(op, rows, arrival->store);
+	row_partial arrived = arrival->merge.count > 0 ? scratch->partial : result;
 
 	if (n > 0)
-		run_kernel(call, rows, scratch, n, 0, scratch->partial);
+		run_kernel(call, rows, scratch, n, 0, arrived);
 	else
-		clear_partial(call->op, rows->rows, scratch->partial);
-	settle(call, rows, arrival, scratch->partial);
+		clear_partial(op, rows->rows, arrived);
+	merge_waiting(call, rows, arrival, arrived, result);
+	if (arrival->store < 0)
+		finish_rows(call, rows, result);
 }
 
 /* Schedule order: the running partial waits in slot 0, or in scratch when one block is all. */
