@@ -117,7 +117,10 @@ static span_status make_state(span_attention *op)
 	op->arriving = calloc(ranks, sizeof(*op->arriving));
 	op->block_buffer = calloc(ranks, sizeof(*op->block_buffer));
 	op->block_origin = calloc(ranks, sizeof(*op->block_origin));
-	op->block_digest = calloc(ranks, sizeof(*op->block_digest));
+	op->block_message = calloc(ranks, sizeof(*op->block_message));
+	op->chunk_digest = calloc(2 * (size_t)(op->options.batch * op->options.kv_heads) *
+	                          (size_t)span_memory_most_tiles(op),
+	                          sizeof(*op->chunk_digest));
 	op->send_token = calloc(sends, sizeof(*op->send_token));
 	op->send_buffer = calloc(sends, sizeof(*op->send_buffer));
 	op->delivery_token = calloc(deliveries, sizeof(*op->delivery_token));
@@ -127,9 +130,9 @@ static span_status make_state(span_attention *op)
 	op->waiting = calloc(tiles, sizeof(*op->waiting));
 	op->returns_waiting = calloc(tiles, sizeof(*op->returns_waiting));
 	if (!op->receive_token || !op->arriving || !op->block_buffer || !op->block_origin ||
-	    !op->block_digest || !op->send_token || !op->send_buffer || !op->delivery_token ||
-	    !op->return_token || !op->return_posted || !op->count || !op->waiting ||
-	    !op->returns_waiting)
+	    !op->block_message || !op->chunk_digest || !op->send_token || !op->send_buffer ||
+	    !op->delivery_token || !op->return_token || !op->return_posted || !op->count ||
+	    !op->waiting || !op->returns_waiting)
 		return span_fail(SPAN_ENOMEM, "span_attention_create: no memory");
 	return SPAN_OK;
 }
@@ -305,7 +308,8 @@ void span_attention_free(span_attention *op)
 	free(op->arriving);
 	free(op->block_buffer);
 	free(op->block_origin);
-	free(op->block_digest);
+	free(op->block_message);
+	free(op->chunk_digest);
 	free(op->send_token);
 	free(op->send_buffer);
 	free(op->delivery_token);

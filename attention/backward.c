@@ -79,9 +79,11 @@ static span_status backward_step(span_backward_call *call, int32_t t)
 	if (status == SPAN_OK)
 		status = span_returns_step(op, t);
 	if (status == SPAN_OK && step->account >= 0) {
-		span_pool_run(op->pool, op->options.batch * op->options.kv_heads, span_backward_compute,
-		              call);
-		if (step->completes && op->program->account[step->account].hop >= 0)
+		span_pool_run(op->pool, op->options.batch * op->options.kv_heads,
+		              span_backward_compute, call);
+		status = span_gather_verify(op, step->compute);
+		if (status == SPAN_OK && step->completes &&
+		    op->program->account[step->account].hop >= 0)
 			status = span_returns_send(op, step->account, t);
 	}
 	if (status == SPAN_OK && t > 0)

@@ -201,7 +201,7 @@ static void settle_dkv(const backward_task *task, const span_account *account, f
 static const float *load_block(const backward_task *task, const backward_scratch *scratch,
                                int32_t block)
 {
-	const span_attention *op = task->op;
+	span_attention *op = task->op;
 	span_block_view view = span_gather_view(op, task->call->k, task->call->v, block,
 	                                        task->batch, task->kv_head);
 	int64_t tiles = span_layout_rank_tiles(op->layout, block);
@@ -215,6 +215,7 @@ static const float *load_block(const backward_task *task, const backward_scratch
 		int64_t token = slot * op->options.tile;
 		const char *v_rows = view.v + (size_t)(token * view.v_stride) * element;
 
+		span_gather_digest(op, block, task->batch, task->kv_head, slot);
 		if (!in_place)
 			op->kernels->load_rows(op->options.dtype,
 			                       view.k + (size_t)(token * view.k_stride) * element,

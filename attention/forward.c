@@ -115,7 +115,7 @@ static prepared_tile find_prepared(const forward_call *call, const span_block_vi
 static void prepare_task(void *context, int64_t task, int thread)
 {
 	const forward_call *call = context;
-	const span_attention *op = call->op;
+	span_attention *op = call->op;
 	int32_t block = call->step->compute;
 	int64_t tiles = span_layout_rank_tiles(op->layout, block);
 	int64_t slot = task % tiles, plane = call->first_plane + task / tiles;
@@ -131,6 +131,8 @@ static void prepare_task(void *context, int64_t task, int thread)
 	float *values = tile.packed + span_packed_tile_floats(op);
 
 	(void)thread;
+	span_gather_digest(op, block, plane / op->options.kv_heads,
+	                   (int32_t)(plane % op->options.kv_heads), slot);
 	if (op->options.dtype == SPAN_F32 && op->options.head_size == op->width) {
 		op->kernels->pack_keys((const float *)k, view.k_stride, keys, op->width,
 		                       tile.packed);
@@ -432,8 +434,10 @@ static span_status run_forward(forward_call *call, void *workspace)
 	for (int32_t t = 0; t < op->program->gather_steps && status == SPAN_OK; t++) {
 		call->step = &op->program->step[t];
 		status = span_gather_step(op, t);
-		if (status == SPAN_OK && call->step->arrival.count > 0)
-			compute_step(call);
+		if (status != SPAN_OK || call->step->arrival.count == 0)
+			continue;
+		compute_step(call);
+		status = span_gather_verify(op, call->step->compute);
 	}
 	return status == SPAN_OK ? span_gather_end(op) : status;
 }

@@ -39,28 +39,104 @@ span_block_view span_gather_view(const span_attention *op, const span_tensor *k,
 	return view;
 }
 
-/* Copy K or V of this rank into its dense form. */
-static void pack_tensor(const span_attention *op, const span_tensor *from, char *to)
+/* The tile of one head, of K and of V, in a block as it travels, and where its digests go. */
+typedef struct {
+	char *data[2];
+	uint64_t *digest[2];
+	size_t bytes;
+} block_chunk;
+
+static block_chunk find_chunk(const span_attention *op, int32_t block, int64_t batch,
+                              int32_t kv_head, int64_t slot)
+{
+	size_t row = (size_t)op->options.head_size * span_dtype_bytes(op->options.dtype);
+	int64_t tile = span_layout_tile_at(op->layout, block, slot);
+	int64_t tiles = span_layout_rank_tiles(op->layout, block);
+	int64_t plane = batch * op->options.kv_heads + kv_head;
+	int64_t token = plane * span_layout_rank_tokens(op->layout, block) +
+	                slot * op->options.tile;
+	block_chunk chunk = {
+		.bytes = (size_t)span_layout_tile_tokens(op->layout, tile) * row,
+		.data[0] = block_data(op, block) + (size_t)token * row,
+		.digest[0] = op->chunk_digest + plane * tiles + slot,
+	};
+
+	chunk.data[1] = chunk.data[0] + span_memory_block_bytes(op, block) / 2;
+	chunk.digest[1] = chunk.digest[0] + op->options.batch * op->options.kv_heads * tiles;
+	return chunk;
+}
+
+static void digest_chunk(const span_attention *op, const block_chunk *chunk)
+{
+	for (int i = 0; i < 2; i++)
+		*chunk->digest[i] = op->kernels->digest(chunk->data[i], chunk->bytes);
+}
+
+/* The digest of a block: that of the digests of its chunks. */
+static uint64_t block_digest(const span_attention *op, int32_t block)
+{
+	size_t chunks = 2 * (size_t)(op->options.batch * op->options.kv_heads) *
+	                (size_t)span_layout_rank_tiles(op->layout, block);
+
+	return op->kernels->digest(op->chunk_digest, chunks * sizeof(*op->chunk_digest));
+}
+
+void span_gather_digest(span_attention *op, int32_t block, int64_t batch, int32_t kv_head,
+                        int64_t slot)
+{
+	block_chunk chunk;
+
+	if (block == op->rank)
+		return;
+	chunk = find_chunk(op, block, batch, kv_head, slot);
+	digest_chunk(op, &chunk);
+}
+
+/* The header that a block must come with, but for step and digest. */
+static span_message due_message(const span_attention *op, int32_t block)
+{
+	return (span_message){ .channel = SPAN_CHANNEL_GATHER, .owner = (uint32_t)block,
+	                       .origin = (uint32_t)op->block_origin[block],
+	                       .bytes = span_memory_block_bytes(op, block) };
+}
+
+span_status span_gather_verify(span_attention *op, int32_t block)
+{
+	span_message due;
+
+	if (block == op->rank)
+		return SPAN_OK;
+	due = due_message(op, block);
+	return span_pass_check(op, &op->block_message[block], &due, block_digest(op, block),
+	                       "keys and values");
+}
+
+/* Copy the tile of one head of this rank's K and V into its dense form. */
+static void pack_chunk(const span_attention *op, const span_tensor *from[2], int64_t batch,
+                       int32_t kv_head, int64_t slot)
 {
 	size_t element = span_dtype_bytes(op->options.dtype);
 	size_t row = (size_t)op->options.head_size * element;
+	block_chunk chunk = find_chunk(op, op->rank, batch, kv_head, slot);
 
-	for (int64_t b = 0; b < op->options.batch; b++) {
-		for (int64_t h = 0; h < op->options.kv_heads; h++) {
-			const char *source = (const char *)from->data +
-				(size_t)(b * from->batch_stride + h * from->head_stride) * element;
+	for (int i = 0; i < 2; i++) {
+		const span_tensor *tensor = from[i];
+		int64_t at = batch * tensor->batch_stride + kv_head * tensor->head_stride +
+		             slot * op->options.tile * tensor->token_stride;
+		const char *source = (const char *)tensor->data + (size_t)at * element;
 
-			for (int64_t i = 0; i < op->tokens; i++, to += row)
-				memcpy(to, source + (size_t)(i * from->token_stride) * element, row);
+		for (size_t done = 0; done < chunk.bytes; done += row) {
+			memcpy(chunk.data[i] + done, source, row);
+			source += (size_t)tensor->token_stride * element;
 		}
 	}
+	digest_chunk(op, &chunk);
 }
 
 span_status span_gather_begin(span_attention *op, const span_tensor *k, const span_tensor *v,
                               void *workspace)
 {
-	size_t bytes = span_memory_block_bytes(op, op->rank);
-	char *own;
+	const span_tensor *from[2] = { k, v };
 
 	op->workspace = workspace;
 	op->epoch++;
@@ -68,30 +144,29 @@ span_status span_gather_begin(span_attention *op, const span_tensor *k, const sp
 	if (op->ranks == 1)
 		return SPAN_OK;
 	memset(op->arriving, 0, (size_t)op->ranks);
-	own = block_data(op, op->rank);
-	pack_tensor(op, k, own);
-	pack_tensor(op, v, own + bytes / 2);
-	op->block_digest[op->rank] = op->kernels->digest(own, bytes);
+	for (int64_t b = 0; b < op->options.batch; b++)
+		for (int32_t h = 0; h < op->options.kv_heads; h++)
+			for (int32_t slot = 0; slot < op->program->tiles; slot++)
+				pack_chunk(op, from, b, h, slot);
+	op->block_message[op->rank].digest = block_digest(op, op->rank);
 	return SPAN_OK;
 }
 
 /* Have a block in its buffer. */
 static span_status have_block(span_attention *op, int32_t block)
 {
-	span_message due = { .channel = SPAN_CHANNEL_GATHER, .owner = (uint32_t)block,
-	                     .origin = (uint32_t)op->block_origin[block],
-	                     .bytes = span_memory_block_bytes(op, block) };
-	span_message got;
+	span_message *got = &op->block_message[block];
+	span_message due = due_message(op, block);
 	span_status status;
 
 	if (block == op->rank || !op->arriving[block])
 		return SPAN_OK;
 	op->arriving[block] = 0;
-	status = span_pass_wait(op, op->receive_token[block], &got, "keys and values");
+	status = span_pass_wait(op, op->receive_token[block], got, "keys and values");
 	if (status != SPAN_OK)
 		return status;
-	op->block_digest[block] = got.digest;
-	return span_pass_check(op, &got, &due, block_data(op, block), "keys and values");
+	/* The data is held against the digest where it is read: span_gather_verify. */
+	return span_pass_check(op, got, &due, got->digest, "keys and values");
 }
 
 /* Wait for the sends that still read a buffer. */
@@ -137,7 +212,7 @@ static span_status post_send(span_attention *op, const span_gather_transfer *tra
 	span_message message = { .channel = SPAN_CHANNEL_GATHER, .step = (uint32_t)t,
 	                         .owner = (uint32_t)block,
 	                         .bytes = span_memory_block_bytes(op, block),
-	                         .digest = op->block_digest[block] };
+	                         .digest = op->block_message[block].digest };
 
 	op->send_buffer[op->sends] = block == op->rank ? -1 : op->block_buffer[block];
 	return span_pass_send(op, transfer->peer, &message, block_data(op, block),

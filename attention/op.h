@@ -64,7 +64,8 @@ struct span_attention {
 	uint8_t *arriving;              /* [P] */
 	int32_t *block_buffer;          /* [P] the buffer a received block is in */
 	int32_t *block_origin;          /* [P] who sends it */
-	uint64_t *block_digest;         /* [P] */
+	span_message *block_message;    /* [P] its header; of the own block the digest */
+	uint64_t *chunk_digest;         /* of one block: [K, V][B][Hkv][tiles] */
 	span_token *send_token;         /* [sends] outstanding */
 	int32_t *send_buffer;           /* [sends] the buffer it reads, -1: the own block */
 	int32_t sends;
@@ -121,6 +122,12 @@ span_status span_gather_begin(span_attention *op, const span_tensor *k, const sp
 span_status span_gather_step(span_attention *op, int32_t t);
 /* Wait for what is still being sent. */
 span_status span_gather_end(span_attention *op);
+/* A block is digested chunk by chunk, a tile of one head each, while it is in cache anyway:
+ * whoever reads a chunk first calls the first function, and the second when all were read.
+ * Nothing happens for the own block. */
+void span_gather_digest(span_attention *op, int32_t block, int64_t batch, int32_t kv_head,
+                        int64_t slot);
+span_status span_gather_verify(span_attention *op, int32_t block);
 span_block_view span_gather_view(const span_attention *op, const span_tensor *k,
                                  const span_tensor *v, int32_t block, int64_t batch,
                                  int32_t kv_head);

@@ -24,9 +24,10 @@ span_status span_pass_wait(span_attention *op, span_token token, span_message *m
 span_status span_pass_send(span_attention *op, int32_t to, span_message *message,
                            const void *data, span_token *token);
 
-/* Hold what arrived against what was due; `what` names the tensors. */
+/* Hold the header that arrived, and the digest of its data, against what was due; `what` names
+ * the tensors. */
 span_status span_pass_check(span_attention *op, const span_message *got,
-                            const span_message *due, const void *data, const char *what);
+                            const span_message *due, uint64_t digest, const char *what);
 
 /* Abort the transport because of status; returns it. */
 span_status span_pass_give_up(span_attention *op, span_status status);

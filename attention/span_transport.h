@@ -32,7 +32,8 @@ typedef struct {
 	uint32_t origin; /* the rank that posted the send */
 	uint64_t epoch;  /* counts the calls of one op, so that a stale block is recognised */
 	uint64_t bytes;  /* of the data */
-	uint64_t digest; /* span_digest of the data, made by whoever produced it */
+	uint64_t digest; /* of the data, by whoever made it; for whoever reads it, not for a
+	                  * transport: how it is formed is between the two */
 } span_message;
 
 /* What post returns; the meaning of id is the transport's. */
