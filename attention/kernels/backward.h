@@ -9,7 +9,7 @@
  * diagonal is walked pair by pair in the order of the chain. */
 
 enum {
-	ROW_BLOCK = 132, /* whole register blocks, two in a tile of 256 */
+	ROW_BLOCK = 96, /* whole register blocks; a panel of it is half of L1 */
 	KEY_BLOCK = 256,
 	PAIR_STRIDE = KEY_BLOCK + SPAN_LANES
 };

@@ -68,11 +68,13 @@ INLINE void finish_row(const struct product *c, int i, const float *chain, int w
 	}
 }
 
-/* Every register (i, j) of a block. Literal bounds, so that every compiler keeps the sums in
- * registers. */
-#define EACH(M, N)                        \
-	UNROLL for (int i = 0; i < M; i++) \
-		UNROLL for (int j = 0; j < N; j++)
+/* Every register (i, j) of a block, row by row. Literal bounds, so that every compiler keeps the
+ * sums in registers. */
+#define EACH(M, N, next_row, ...)                     \
+	UNROLL for (int i = 0; i < M; i++, next_row) { \
+		UNROLL for (int j = 0; j < N; j++)     \
+			__VA_ARGS__;                   \
+	}
 
 /* One step of the inner dimension. */
 #define STEP(M, N)                                                                \
@@ -96,26 +98,28 @@ INLINE void finish_row(const struct product *c, int i, const float *chain, int w
 	{                                                                                 \
 		const float *restrict a = c->a, *restrict b = c->b;                       \
 		const float *start = c->start, *plus = c->plus;                           \
+		const float *old_weight = c->old_weight, *new_weight = c->new_weight;     \
 		const int64_t a_row = c->a_row, a_step = c->a_step, b_step = c->b_step;   \
 		const int64_t stride = c->stride;                                         \
 		float *target = c->target;                                                \
 		vector sum[M][N];                                                         \
                                                                                           \
-		EACH(M, N) sum[i][j] = (vector){ 0 };                                     \
 		if (start)                                                                \
-			EACH(M, N) sum[i][j] = v_load(start + i * stride + j * W);        \
+			EACH(M, N, start += stride, sum[i][j] = v_load(start + j * W))    \
+		else                                                                      \
+			EACH(M, N, (void)0, sum[i][j] = (vector){ 0 })                    \
 		for (int64_t step = c->steps; step > 0; step--)                           \
 			STEP(M, N);                                                       \
 		if (!plus)                                                                \
-			EACH(M, N) v_store(target + i * stride + j * W, sum[i][j]);       \
-		else if (!c->new_weight)                                                  \
-			EACH(M, N) v_store(target + i * stride + j * W,                   \
-			                   v_load(plus + i * stride + j * W) + sum[i][j]); \
+			EACH(M, N, target += stride, v_store(target + j * W, sum[i][j]))  \
+		else if (!new_weight)                                                     \
+			EACH(M, N, (plus += stride, target += stride),                    \
+			     v_store(target + j * W, v_load(plus + j * W) + sum[i][j]))   \
 		else                                                                      \
-			EACH(M, N) v_store(target + i * stride + j * W,                   \
-			                   v_fma(sum[i][j], v_set(c->new_weight[i]),      \
-			                         v_load(plus + i * stride + j * W) *      \
-			                                 v_set(c->old_weight[i])));       \
+			EACH(M, N, (plus += stride, target += stride),                    \
+			     v_store(target + j * W,                                      \
+			             v_fma(sum[i][j], v_set(new_weight[i]),               \
+			                   v_load(plus + j * W) * v_set(old_weight[i]))))  \
 	}
 
 #define DEFINE_PRODUCTS(N)   \

@@ -14,7 +14,7 @@ static const span_dtype dtypes[] = { SPAN_F32, SPAN_BF16, SPAN_F16 };
 static int odd_size(case_random *random, int most)
 {
 	static const int edges[] = { 1, 2, 3, 4, 5, 6, 7, 8, 11, 12, 13, 15, 16, 17, 31, 33, 63,
-		                     64, 65, 127, 129, 131, 132, 133, 255, 256, 257, 511 };
+		                     64, 65, 95, 96, 97, 127, 129, 193, 255, 256, 257, 511 };
 	int size = case_between(random, 0, 1)
 	                   ? edges[case_between(random, 0, sizeof(edges) / sizeof(int) - 1)]
 	                   : case_between(random, 1, most);
