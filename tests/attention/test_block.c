@@ -296,6 +296,7 @@ Test(block, the_mode_of_the_caller_changes_no_bit)
 {
 	attention_case c = case_number(4);
 	struct puzzle *p = make_puzzle(&c);
+	volatile float one = 1, little = 0x1p-30f;
 	case_results op;
 	char fault[256];
 
@@ -303,12 +304,12 @@ Test(block, the_mode_of_the_caller_changes_no_bit)
 	fesetround(FE_UPWARD);
 	for (int i = 0; i < p->n; i++)
 		forward_tile(p, i);
-	cr_assert_eq(fegetround(), FE_UPWARD);
+	cr_assert_gt(one + little, 1, "the mode is the caller's again");
 	for (int i = 0; i < p->n; i++)
 		for (int j = 0; j < p->n; j++)
 			if (sees(p, i, j))
 				backward_pair(p, i, j);
-	cr_assert_eq(fegetround(), FE_UPWARD);
+	cr_assert_gt(one + little, 1, "the mode is the caller's again");
 	fesetround(FE_TONEAREST); /* add_range sums by itself */
 	for (int i = 0; i < p->n; i++)
 		finish_tile(p, i);
