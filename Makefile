@@ -193,7 +193,6 @@ test-asan: ## the tests under AddressSanitizer and UBSan
 	$(MAKE_AGAIN) O=$(O)-address-undefined SAN=address,undefined now-test
 test-tsan: ## the plain programs under ThreadSanitizer
 	$(MAKE_AGAIN) O=$(O)-thread SAN=thread now-plain
-
 now-plain: $(PLAIN)
 	@tests/run -o $(O)/logs $(PLAIN:%="program %")
 
