@@ -1,11 +1,11 @@
-# SPAN: libspan, its tests, benches and examples. `make help` lists targets and knobs.
+# SPAN: libspan, its programs, the NCCL plugin, tests, benches and examples. `make help` lists targets and knobs.
 
 # --- knobs -------------------------------------------------------------------------------
 
 #: O=build          where everything is built
 #: SAN=address,...  build with sanitizers, in a folder of its own
 #: V=1              show the commands
-#: CC CFLAGS LDFLAGS prefix libdir includedir DESTDIR   as usual
+#: CC CFLAGS LDFLAGS prefix bindir libdir includedir mandir DESTDIR   as usual
 #: ARGS='--help'    arguments of the trainer (run)
 #: TEXT=path        what it learns to read (run)
 #: FILTER='order/*' which tests, as suite/name (test, test-full)
@@ -17,6 +17,8 @@ FOR ?= run test
 prefix ?= /usr/local
 libdir ?= $(prefix)/lib
 includedir ?= $(prefix)/include
+bindir ?= $(prefix)/bin
+mandir ?= $(prefix)/share/man
 PKG_CONFIG ?= pkg-config
 JOBS ?= $(shell nproc 2>/dev/null || echo 1)
 
@@ -37,9 +39,17 @@ LIB_SRC := $(wildcard topo/*.c attention/*.c) \
            $(filter-out $(if $(X86),,$(ISA_SRC)),$(wildcard attention/kernels/*.c))
 HEADERS := $(wildcard topo/span_*.h attention/span_*.h)
 
+# Programs: a folder each, over the library.
+TOPO_TOOL_SRC := $(wildcard topo/tool/*.c)
+TUNE_SRC := $(wildcard plugin/tune/*.c)
+
+# The plugin: its own sources and what it carries of topo, nothing that needs a library.
+PLUGIN_SRC := $(wildcard plugin/*.c)
+PLUGIN_CARRIES := $(wildcard topo/status.c topo/profile*.c topo/nccl_model*.c)
+
 # Tests of one Criterion runner; a file not named test_*.c is a helper, which the plain
 # programs (those that run without Criterion, under ThreadSanitizer and valgrind) use as well.
-TEST_SRC := $(wildcard tests/topo/*.c tests/attention/*.c tests/double/*.c)
+TEST_SRC := $(wildcard tests/topo/*.c tests/attention/*.c tests/plugin/*.c tests/double/*.c)
 HELPER_SRC := $(foreach f,$(TEST_SRC),$(if $(filter test_%,$(notdir $f)),,$f))
 PLAIN_SRC := $(wildcard tests/tsan/*.c)
 BENCH_SRC := $(wildcard tests/bench/bench_*.c)
@@ -53,6 +63,9 @@ RUNNER := $(O)/tests/runner
 TRAINER := $(O)/span-train
 STAGE := $(abspath $(O))/stage
 LIBS := $(O)/libspan.a $(O)/libspan.so
+PLUGIN := $(if $(PLUGIN_SRC),$(O)/libnccl-tuner-span.so)
+PROGRAMS := $(if $(TOPO_TOOL_SRC),$(O)/span-topo) $(if $(TUNE_SRC),$(O)/span-tune)
+MAN := $(wildcard topo/span-topo.1 plugin/tune/span-tune.1)
 
 # --- flags -------------------------------------------------------------------------------
 
@@ -62,7 +75,7 @@ SANITIZE := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-
 ALL_CFLAGS = $(CFLAGS) $(STRICT) $(SANITIZE)
 ALL_LDFLAGS = -pthread $(SANITIZE) $(LDFLAGS)
 HWLOC_CFLAGS = $(shell $(PKG_CONFIG) --cflags hwloc)
-LIB_LDLIBS = $(shell $(PKG_CONFIG) --libs hwloc) -lm
+LIB_LDLIBS = $(shell $(PKG_CONFIG) --libs hwloc expat jansson) -ldl -lm
 CRITERION = $(shell $(PKG_CONFIG) --libs criterion)
 STAGED = PKG_CONFIG_PATH=$(STAGE)/lib/pkgconfig:$$PKG_CONFIG_PATH $(PKG_CONFIG)
 
@@ -71,7 +84,8 @@ $(O)/obj/attention/kernels/%.o: OWN = -O3 -fno-math-errno -fno-trapping-math $(I
 $(O)/obj/attention/kernels/avx2.o: ISA = -mavx2 -mfma -mf16c -mpclmul
 $(O)/obj/attention/kernels/avx512.o: ISA = -mavx512f -mavx512dq -mavx512vl -mavx512bw \
 	-mavx2 -mfma -mf16c -mpclmul -mprefer-vector-width=512
-$(O)/obj/topo/discover.o: OWN = $(HWLOC_CFLAGS)
+$(O)/obj/topo/discover%.o: OWN = $(HWLOC_CFLAGS)
+$(O)/obj/tests/%.o: OWN = -DSPAN_TEST_DATA='"$(CURDIR)/tests/data"'
 
 # --- products ----------------------------------------------------------------------------
 
@@ -79,7 +93,7 @@ Q := $(if $(V),,@)
 say = @$(if $(V),:,printf '  %-5s %s\n' $(1) $(2))
 MAKE_AGAIN = +@$(MAKE) --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(JOBS))
 
-all: $(LIBS) ## libspan.a and libspan.so (default)
+all: $(LIBS) $(PROGRAMS) $(PLUGIN) ## the library, the programs, the plugin (default)
 trainer: $(TRAINER) ## the training example alone
 
 $(O)/obj/%.o: %.c $(O)/flags
@@ -109,18 +123,31 @@ define link
 	$(Q)$(CC) $(ALL_LDFLAGS) $^ -o $@ $(1) $(LIB_LDLIBS)
 endef
 
-$(RUNNER): $(call objects,$(TEST_SRC)) $(O)/libspan.a
+$(O)/span-topo: $(call objects,$(TOPO_TOOL_SRC)) $(O)/libspan.a
+	$(call link)
+$(O)/span-tune: $(call objects,$(TUNE_SRC)) $(O)/libspan.a
+	$(call link)
+
+# NCCL's symbols and nothing else; everything resolved at load time.
+$(O)/libnccl-tuner-span.so: $(call objects,$(PLUGIN_SRC) $(PLUGIN_CARRIES)) plugin/exports.map
+	$(call say,LD,$@)
+	$(Q)$(CC) -shared -Wl,-soname,$(@F) -Wl,--version-script=plugin/exports.map -Wl,-z,now \
+		$(if $(SAN),,-Wl,-z,defs) $(ALL_LDFLAGS) $(filter %.o,$^) -o $@ -ldl -lm
+	$(Q)ln -sf $(@F) $(O)/libnccl-profiler-span.so
+
+$(RUNNER): $(call objects,$(TEST_SRC) $(PLUGIN_SRC)) $(O)/libspan.a
 	$(call link,$(CRITERION))
 
-# An archive, so that a plain program gets only the helpers it calls, and no Criterion.
-$(O)/tests/helpers.a: $(call objects,$(HELPER_SRC))
+# An archive, so that a plain program gets only what it calls, and no Criterion.
+$(O)/tests/helpers.a: $(call objects,$(HELPER_SRC) $(PLUGIN_SRC))
 	@mkdir -p $(@D)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
 $(PLAIN): $(O)/tests/%: $(O)/obj/tests/tsan/%.o $(O)/tests/helpers.a $(O)/libspan.a
 	$(call link)
 
-$(BENCH): $(O)/bench/%: $(O)/obj/tests/bench/%.o $(call objects,$(BENCH_HELPER)) $(O)/libspan.a
+$(BENCH): $(O)/bench/%: $(O)/obj/tests/bench/%.o $(call objects,$(BENCH_HELPER)) \
+		$(O)/tests/helpers.a $(O)/libspan.a
 	$(call link)
 
 # The examples see nothing but what `make install` puts down.
@@ -134,7 +161,8 @@ $(TRAINER): $(TRAIN_SRC) $(wildcard ext-examples/train/*.h) $(STAGE)/lib/pkgconf
 	$(Q)$(CC) $(ALL_CFLAGS) $(TRAIN_SRC) -o $@ $$($(STAGED) --cflags --libs span openblas) \
 		$(ALL_LDFLAGS) -Wl,-rpath,$(STAGE)/lib -lm
 
--include $(patsubst %.o,%.d,$(call objects,$(LIB_SRC) $(TEST_SRC) $(PLAIN_SRC) $(BENCH_SRC)))
+-include $(patsubst %.o,%.d,$(call objects,$(LIB_SRC) $(TEST_SRC) $(PLAIN_SRC) $(BENCH_SRC) \
+	$(PLUGIN_SRC) $(TOPO_TOOL_SRC) $(TUNE_SRC)))
 
 # --- run, test, bench --------------------------------------------------------------------
 
@@ -158,9 +186,10 @@ now-run: $(TRAINER)
 
 now-test: export SPAN_TEST_FULL := $(SPAN_TEST_FULL)
 now-test: export SPAN_TEST_FILTER := $(FILTER)
-now-test: $(RUNNER) $(PLAIN) $(TRAINER)
+now-test: $(RUNNER) $(PLAIN) $(TRAINER) $(PROGRAMS) $(PLUGIN)
 	@CC='$(CC) $(SANITIZE)' tests/run -o $(O)/logs "criterion $(RUNNER)" $(PLAIN:%="program %") \
-		"script ext-examples/train/test_train.sh $(O)"
+		"script ext-examples/train/test_train.sh $(O)" \
+		$(foreach s,$(sort $(wildcard tests/programs/*.sh)),"script $s $(O)")
 
 now-bench-peers: $(O)/libspan.so
 	@tests/bench/peers.sh $(O)
@@ -215,7 +244,8 @@ install: $(LIBS) ## libraries, headers, span.pc into prefix
 	@printf '%s\n' 'prefix=$(prefix)' 'libdir=$(libdir)' 'includedir=$(includedir)' '' \
 		'Name: span' 'Description: sequence-parallel attention' 'Version: $(VERSION)' \
 		'Cflags: -I$${includedir}/span' \
-		'Libs: -L$${libdir} -lspan' 'Libs.private: -lhwloc -lm -pthread' \
+		'Libs: -L$${libdir} -lspan' \
+		'Libs.private: -lhwloc -lexpat -ljansson -ldl -lm -pthread' \
 		>$(LIB_DIR)/pkgconfig/span.pc
 	@echo "installed span $(VERSION) in $(DESTDIR)$(prefix)"
 
@@ -240,6 +270,8 @@ config: ## what was found on this machine
 	@echo "flags       $(ALL_CFLAGS)"
 	@echo "kernels     ref$(if $(X86), avx2 avx512, only: the vector kernels are for x86_64)"
 	@echo "hwloc       $(call found,hwloc,the library needs it)"
+	@echo "expat       $(call found,expat,the library needs it)"
+	@echo "jansson     $(call found,jansson,the library needs it)"
 	@echo "openblas    $(call found,openblas,no trainer)"
 	@echo "criterion   $(call found,criterion,no tests)"
 

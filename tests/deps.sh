@@ -45,6 +45,8 @@ int main(void) { return 0; }"
 	need make "this build" make --version
 	need pkg-config "finding libraries" $PKG_CONFIG --version
 	need libhwloc-dev "hwloc: what this machine is" links hwloc.h hwloc
+	need libexpat1-dev "expat: reading XML" links expat.h expat
+	need libjansson-dev "jansson: JSON" links jansson.h jansson
 }
 
 need_run()

@@ -132,7 +132,7 @@ span_status machine_add_node(struct machine *machine, span_node_kind kind, int32
 	*node = (struct graph_node){.kind = kind, .host = host, .parent = parent,
 	                            .index = count_of_kind(machine, kind, host),
 	                            .dev = -1, .rank = -1, .numa = -1, .gdr = -1, .model = -1,
-	                            .family = -1, .port = -1, .rail = -1};
+	                            .family = -1, .port = -1, .rail = -1, .last_link = -1};
 	node->name = strdup("");
 	node->bus = strdup("");
 	node->affinity = strdup("");
@@ -140,12 +140,12 @@ span_status machine_add_node(struct machine *machine, span_node_kind kind, int32
 	return node->name && node->bus && node->affinity ? SPAN_OK : no_memory();
 }
 
-/* Provenances repeat from link to link, so each is kept once. */
+/* Provenances repeat from link to link, so one of the latest is kept only once. */
 static const char *keep_string(struct machine *machine, const char *text)
 {
-	int32_t i;
+	int32_t oldest = machine->n_strings < 64 ? 0 : machine->n_strings - 64, i;
 
-	for (i = machine->n_strings - 1; i >= 0; i--)
+	for (i = machine->n_strings - 1; i >= oldest; i--)
 		if (strcmp(machine->strings[i], text) == 0)
 			return machine->strings[i];
 	if (make_room((void **)&machine->strings, machine->n_strings, &machine->string_room,
@@ -160,12 +160,12 @@ static const char *keep_string(struct machine *machine, const char *text)
 static struct graph_link *find_link(struct machine *machine, span_link_class link_class,
                                     int32_t from, int32_t to)
 {
+	struct graph_link *link;
 	int32_t i;
 
-	for (i = 0; i < machine->n_links; i++) {
-		struct graph_link *link = &machine->links[i];
-
-		if (link->link_class == link_class && link->from == from && link->to == to)
+	for (i = machine->nodes[from].last_link; i >= 0; i = link->earlier) {
+		link = &machine->links[i];
+		if (link->link_class == link_class && link->to == to)
 			return link;
 	}
 	return NULL;
@@ -197,10 +197,11 @@ span_status machine_add_link(struct machine *machine, span_link_class link_class
 	*link = (struct graph_link){.link_class = link_class, .from = from, .to = to,
 	                            .count = count, .bandwidth = bandwidth,
 	                            .confidence = confidence,
+	                            .earlier = machine->nodes[from].last_link,
 	                            .provenance = keep_string(machine, text)};
 	if (!link->provenance)
 		return no_memory();
-	machine->n_links++;
+	machine->nodes[from].last_link = machine->n_links++;
 	return SPAN_OK;
 }
 
@@ -208,7 +209,6 @@ span_status machine_add_link(struct machine *machine, span_link_class link_class
 
 span_status topo_add_place(span_topo *topo, int32_t machine, int32_t leaf, const char *name)
 {
-	const struct place *last = topo->n_places ? &topo->places[topo->n_places - 1] : NULL;
 	struct place place = {.machine = machine, .leaf = leaf};
 	span_status status;
 
@@ -217,13 +217,6 @@ span_status topo_add_place(span_topo *topo, int32_t machine, int32_t leaf, const
 	                   sizeof(*topo->places), GRAPH_MAX_PLACES, "hosts");
 	if (status)
 		return status;
-	if (topo->n_places) { /* make_room may have moved it */
-		last = &topo->places[topo->n_places - 1];
-		place.first_host = last->first_host + topo->machines[last->machine]->n_hosts;
-		place.first_node = last->first_node + topo->machines[last->machine]->n_nodes;
-	}
-	if (place.first_node > INT32_MAX - 2 * GRAPH_MAX_NODES)
-		return span_fail(SPAN_EPARSE, "topology: more than 2^31 devices; describe fewer hosts");
 	if (name && !(place.name = strdup(name)))
 		return no_memory();
 	topo->places[topo->n_places++] = place;

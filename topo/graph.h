@@ -10,8 +10,8 @@
 #include "topo/span_topo.h"
 
 /* Limits: nothing that a file says makes us hold more. */
-#define GRAPH_MAX_NODES 65536     /* of a machine */
-#define GRAPH_MAX_LINKS 262144    /* of a machine */
+#define GRAPH_MAX_NODES 8192      /* of a machine */
+#define GRAPH_MAX_LINKS 65536     /* of a machine */
 #define GRAPH_MAX_PLACES 131072
 #define GRAPH_MAX_SWITCHES 65536
 #define GRAPH_MAX_NOTES 1000
@@ -24,6 +24,7 @@ struct graph_node {
 	int32_t dev, rank;        /* or -1 */
 	int32_t numa;             /* CPU: its number in the operating system, or -1 */
 	int32_t line;             /* of the source, or 0 */
+	int32_t last_link;        /* its latest link, or -1: the chain that add_link searches */
 	uint32_t pci_class;       /* such as 0x030200; 0: unknown */
 	uint32_t pci_vendor, pci_device; /* 0: unknown */
 	uint32_t pci_subsystem;   /* vendor << 16 | device */
@@ -51,6 +52,7 @@ struct graph_link {
 	int32_t count;            /* NVLink, xgmi: links side by side, else 1 */
 	double bandwidth, latency;
 	span_confidence confidence;
+	int32_t earlier;          /* the link of the same `from` before it, or -1 */
 	const char *provenance;   /* in the machine's strings */
 };
 
@@ -83,8 +85,9 @@ struct machine {
 struct place {
 	int32_t machine;
 	int32_t leaf;             /* fabric switch its NICs are on, or -1: one flat network */
-	int32_t first_host;       /* number of its first host */
-	int32_t first_node;       /* number of its first node */
+	int32_t first_host;       /* numbers of its first host, node and link: */
+	int32_t first_node;       /* set by topo_finish */
+	int32_t first_link;
 	char *name;               /* host name, or NULL: the machine's */
 };
 
@@ -137,7 +140,7 @@ span_status machine_add_link(struct machine *machine, span_link_class link_class
                              int32_t to, double bandwidth, int32_t count,
                              span_confidence confidence, const char *provenance, ...);
 
-/* Let machine number `machine` stand once more; n_hosts must be final. */
+/* Let machine number `machine` stand once more. */
 span_status topo_add_place(span_topo *topo, int32_t machine, int32_t leaf, const char *name);
 span_status topo_add_switch(span_topo *topo, int32_t parent, const char *name,
                             double up_bandwidth, int32_t *number);
@@ -146,9 +149,16 @@ span_status topo_add_switch(span_topo *topo, int32_t parent, const char *name,
 __attribute__((format(printf, 4, 5)))
 span_status topo_note(span_topo *topo, const char *place, bool corrected, const char *text, ...);
 
-/* Compute devices and paths of every machine (path.c): the last step of loading. */
-span_status topo_paths(span_topo *topo);
+/* The last step of loading: number everything through, compute the paths of every machine.
+ * SPAN_EPARSE when there is nothing, or more than can be numbered. */
+span_status topo_finish(span_topo *topo);
+
+/* Fill devices, paths and routes of a machine (path.c). */
 span_status machine_paths(struct machine *machine, bool as_nccl);
+
+/* The path between devices of different places (path_network.c): local device numbers. */
+void topo_network_path(const span_topo *topo, int32_t from_place, int32_t from_device,
+                       int32_t to_place, int32_t to_device, struct graph_path *path);
 
 /* The machine and place a node number belongs to; *local is its local number. NULL for a
  * fabric switch, whose number *local then is. */
