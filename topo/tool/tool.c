@@ -1,0 +1,48 @@
+/* What the commands of span-topo share: loading, output, text in columns. */
+#include "topo/tool/tool.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "topo/log.h"
+
+span_status tool_load(struct tool *tool, int word, span_topo **topo)
+{
+	span_topo_options options = { .size = sizeof(options), .as_nccl = tool->as_nccl };
+	const char *source = word < tool->n_words ? tool->words[word] : NULL;
+
+	return span_topo_load(source, &options, topo);
+}
+
+FILE *tool_out(struct tool *tool)
+{
+	if (!tool->out && !tool->output)
+		tool->out = stdout;
+	if (!tool->out) {
+		tool->out = fopen(tool->output, "we");
+		if (!tool->out)
+			span_fail(SPAN_EIO, "%s: --output %s: %s", tool->command->name,
+			          tool->output, strerror(errno));
+	}
+	return tool->out;
+}
+
+void tool_wrap(FILE *out, int indent, const char *first, const char *text)
+{
+	int column = fprintf(out, "%-*s", indent, first);
+	bool begin = true;
+
+	while (*text) {
+		int n = (int)strcspn(text, " ");
+
+		if (!begin && column + 1 + n > TOOL_COLUMNS) {
+			column = fprintf(out, "\n%*s", indent, "") - 1;
+			begin = true;
+		}
+		column += fprintf(out, "%s%.*s", begin ? "" : " ", n, text);
+		begin = false;
+		text += n;
+		text += strspn(text, " ");
+	}
+	fputc('\n', out);
+}
