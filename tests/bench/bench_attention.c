@@ -1,6 +1,6 @@
 /* Speed of the op, judged as a user meets it: span_attention_forward and backward.
  *
- * One core; B 1, H 4, [B,S,H,D], T 256. Process CPU time, variants interleaved, the best of
+ * One core; B 1, H 4, [B,H,S,D], T 256. Process CPU time, variants interleaved, the best of
  * several rounds of each: what others do to the caches and clocks of a shared machine only ever
  * adds time.
  * FLOP are 4 H S^2 D for a full forward, half of that for a causal one, 2.5 times that for a
@@ -122,7 +122,7 @@ static span_status run_rank(span_transport *transport, void *argument)
 	span_tensor t[8];
 
 	for (int i = 0; i < 8; i++)
-		t[i] = span_tensor_bshd(work->memory[i], p->dtype, s, HEADS, p->head_size);
+		t[i] = span_tensor_bhsd(work->memory[i], p->dtype, s, HEADS, p->head_size);
 	if (!p->backward)
 		return span_attention_forward(work->op, &t[0], &t[1], &t[2], &t[3],
 		                              (float *)work->memory[8], work->workspace);
