@@ -6,7 +6,7 @@
 #include "topo/graph.h"
 
 /* GT/s of a lane, Gen1 to Gen6. */
-static const double lane_rates[] = {2.5, 5, 8, 16, 32, 64};
+static const double lane_rates[] = { 2.5, 5, 8, 16, 32, 64 };
 
 #define GENERATIONS ((int32_t)(sizeof(lane_rates) / sizeof(lane_rates[0])))
 
