@@ -2,42 +2,197 @@
 #include <string.h>
 
 #include "topo/graph.h"
+#include "topo/json.h"
+#include "topo/tool/text.h"
 #include "topo/tool/tool.h"
+
+enum { NOTES_MOST = 24 };
+
+/* --- the first line ----------------------------------------------------------------------- */
+
+static int64_t count_kind(const struct machine *machine, span_node_kind kind)
+{
+	int64_t count = 0;
+
+	for (int32_t i = 0; i < machine->n_nodes; i++)
+		count += machine->nodes[i].kind == kind;
+	return count;
+}
+
+/* "2 NUMA nodes, 8 GPUs, 8 NIC ports, NVSwitch" of one machine. */
+static void print_parts(const struct machine *machine, char *text, size_t bytes)
+{
+	static const struct {
+		span_node_kind kind;
+		const char *one, *many;
+	} parts[] = { { SPAN_NODE_CPU, "NUMA node", "NUMA nodes" },
+		      { SPAN_NODE_GPU, "GPU", "GPUs" },
+		      { SPAN_NODE_NIC, "NIC port", "NIC ports" } };
+	size_t used = 0;
+
+	for (size_t i = 0; i < sizeof(parts) / sizeof(*parts); i++) {
+		int64_t n = count_kind(machine, parts[i].kind);
+
+		if (n && used < bytes)
+			used += (size_t)snprintf(text + used, bytes - used, "%s%s", used ? ", " : "",
+			                         text_count(n, parts[i].one, parts[i].many).text);
+	}
+	if (count_kind(machine, SPAN_NODE_NVSWITCH) && used < bytes)
+		used += (size_t)snprintf(text + used, bytes - used, "%sNVSwitch", used ? ", " : "");
+	if (!used)
+		snprintf(text, bytes, "no devices");
+}
+
+static void print_title(const span_topo *topo, FILE *out)
+{
+	char parts[128], text[512];
+
+	print_parts(topo->machines[0], parts, sizeof(parts));
+	if (topo->n_machines == 1)
+		snprintf(text, sizeof(text), "%.300s (%s): %s%s %s", span_topo_source_name(topo),
+		         span_topo_source_kind(topo),
+		         text_count(span_topo_hosts(topo), "host", "hosts").text,
+		         topo->n_places > 1 ? ", each with" : " with", parts);
+	else
+		snprintf(text, sizeof(text), "%.300s (%s): %s of %d kinds",
+		         span_topo_source_name(topo), span_topo_source_kind(topo),
+		         text_count(span_topo_hosts(topo), "host", "hosts").text, topo->n_machines);
+	tool_wrap(out, 4, "", text);
+	if (topo->as_nccl)
+		fprintf(out, "as NCCL would believe: nothing corrected, xgmi left out\n");
+}
+
+/* --- kinds of hosts ----------------------------------------------------------------------- */
+
+/* The places of a machine: how many, and the first. */
+static int32_t count_places(const span_topo *topo, int32_t machine, int32_t *first)
+{
+	int32_t count = 0;
+
+	for (int32_t i = 0; i < topo->n_places; i++)
+		if (topo->places[i].machine == machine && !count++)
+			*first = i;
+	return count;
+}
+
+static void print_kind(const span_topo *topo, int32_t machine, int32_t places, int32_t first,
+                       FILE *out)
+{
+	char parts[128];
+	const struct place *place = &topo->places[first];
+
+	print_parts(topo->machines[machine], parts, sizeof(parts));
+	fprintf(out, "\n");
+	if (topo->n_machines > 1)
+		fprintf(out, "Kind %d, ", machine + 1);
+	fprintf(out, "%s like h%d: %s\n", text_count(places, "place", "places").text,
+	        place->first_host, parts);
+}
+
+static span_status show_machines(const span_topo *topo, FILE *out)
+{
+	span_status status = SPAN_OK;
+
+	for (int32_t i = 0; !status && i < topo->n_machines; i++) {
+		int32_t first = 0, places = count_places(topo, i, &first);
+
+		if (!places)
+			continue;
+		if (topo->n_places > 1)
+			print_kind(topo, i, places, first, out);
+		fprintf(out, "\n");
+		status = text_plan(topo, first, out);
+		if (!status)
+			text_matrices(topo, first, out);
+	}
+	return status;
+}
+
+/* --- notes -------------------------------------------------------------------------------- */
+
+static bool same_note(const struct note *a, const struct note *b)
+{
+	return a->corrected == b->corrected && strcmp(a->text, b->text) == 0;
+}
+
+/* One sentence, and the places it was said of. Returns how many notes that were. */
+static int32_t print_note(const span_topo *topo, int32_t first, FILE *out)
+{
+	const struct note *note = &topo->notes[first];
+	char text[1024];
+	int32_t n = 1;
+
+	while (first + n < topo->n_notes && same_note(note, &topo->notes[first + n]))
+		n++;
+	if (n > 1)
+		snprintf(text, sizeof(text), "%s to %s (%d): %s", note->place, note[n - 1].place, n,
+		         note->text);
+	else
+		snprintf(text, sizeof(text), "%s: %s", note->place, note->text);
+	tool_wrap(out, 6, note->corrected ? "  * " : "    ", text);
+	return n;
+}
 
 static void print_notes(const span_topo *topo, FILE *out)
 {
-	if (span_topo_notes(topo))
-		fprintf(out, "\nNotes of the reader (* the model differs from the source here)\n");
-	for (int32_t i = 0; i < span_topo_notes(topo); i++) {
-		span_topo_note note;
-		char first[48];
+	int32_t i = 0, lines = 0;
 
-		span_topo_note_at(topo, i, &note);
-		snprintf(first, sizeof(first), "%c %s: ", note.corrected ? '*' : ' ', note.place);
-		tool_wrap(out, 4, first, note.text);
-	}
+	if (topo->n_notes)
+		fprintf(out, "\nWhat the reader noticed (*: corrected, the source says otherwise)\n");
+	for (; i < topo->n_notes && lines < NOTES_MOST; lines++)
+		i += print_note(topo, i, out);
+	if (i < topo->n_notes)
+		fprintf(out, "    and %d more: --format json has them all\n", topo->n_notes - i);
+}
+
+/* --- the command -------------------------------------------------------------------------- */
+
+static bool has_assumed(const span_topo *topo)
+{
+	for (int32_t m = 0; m < topo->n_machines; m++)
+		for (int32_t i = 0; i < topo->machines[m]->n_links; i++)
+			if (topo->machines[m]->links[i].confidence < SPAN_DECLARED &&
+			    topo->machines[m]->links[i].link_class != SPAN_LINK_LOCAL)
+				return true;
+	return false;
+}
+
+static span_status show_text(const span_topo *topo, FILE *out)
+{
+	span_status status;
+
+	print_title(topo, out);
+	status = text_fabric(topo, out);
+	if (!status)
+		status = show_machines(topo, out);
+	if (status)
+		return status;
+	if (has_assumed(topo))
+		fprintf(out, "\n~ usual for such a device, not stated by the source\n");
+	print_notes(topo, out);
+	return SPAN_OK;
 }
 
 static int run_show(struct tool *tool)
 {
 	span_topo *topo = NULL;
-	int code = EXIT_BAD;
+	span_status status = tool_load(tool, 0, &topo);
 
-	if (!tool_load(tool, 0, &topo) && tool_out(tool)) {
-		fprintf(tool->out, "%s (%s)\n", span_topo_source_name(topo),
-		        span_topo_source_kind(topo));
-		print_notes(topo, tool->out);
-		code = EXIT_FINE;
-	}
+	if (!status && !tool_out(tool))
+		status = SPAN_EIO;
+	if (!status && tool_format_is(tool, "json"))
+		status = topo_write_json(topo, tool->out);
+	else if (!status)
+		status = show_text(topo, tool->out);
 	span_topo_free(topo);
-	return code;
+	return status ? EXIT_BAD : EXIT_FINE;
 }
 
 const struct tool_command command_show = {
 	.name = "show",
 	.words = "[SOURCE]",
-	.summary = "The machine or cluster: floor plan, matrices, what was assumed",
-	.formats = "text",
+	.summary = "the machine or cluster: floor plan, matrices, what was assumed",
+	.formats = "text json",
 	.most_words = 1,
 	.run = run_show,
 };

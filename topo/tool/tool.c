@@ -29,7 +29,7 @@ FILE *tool_out(struct tool *tool)
 
 void tool_wrap(FILE *out, int indent, const char *first, const char *text)
 {
-	int column = fprintf(out, "%-*s", indent, first);
+	int column = fprintf(out, "%s", first);
 	bool begin = true;
 
 	while (*text) {

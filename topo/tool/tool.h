@@ -72,7 +72,7 @@ bool tool_options(struct tool *tool, int argc, char **argv, int *code);
 
 void tool_help(const struct tool_command *command, FILE *out);
 
-/* Write text with columns in mind: words of `text` after `first`, later lines indented. */
+/* Write the words of `text` after `first`, broken at TOOL_COLUMNS, later lines indented. */
 void tool_wrap(FILE *out, int indent, const char *first, const char *text);
 
 extern const struct tool_command command_show, command_paths, command_order, command_lint,
