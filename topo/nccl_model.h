@@ -53,6 +53,9 @@ extern const span_nccl_constants span_nccl_defaults;
  * NCCL 2.31.2 passes all zeros: that is false, and such a table must not be used. */
 bool span_nccl_constants_sane(const span_nccl_constants *constants);
 
+/* The most channels of a communicator, of any release. */
+enum { SPAN_NCCL_MAX_CHANNELS = 64 };
+
 /* --- the communicator --------------------------------------------------------------------- */
 
 /* Classes of paths, in NCCL's order: the nearer the smaller. */
