@@ -6,12 +6,8 @@
 #include "topo/tool/tool.h"
 
 /* Until they are in the tree. */
-#pragma weak command_paths
 #pragma weak command_order
 #pragma weak command_lint
-#pragma weak command_explain
-#pragma weak command_diff
-#pragma weak command_convert
 
 static const struct tool_command *const commands[] = {
 	&command_show, &command_paths, &command_order, &command_lint, &command_explain,

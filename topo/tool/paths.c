@@ -133,20 +133,19 @@ static span_status paths_json(const span_topo *topo, FILE *out)
 static span_status paths_text(const span_topo *topo, FILE *out)
 {
 	static const span_node_kind kinds[] = { SPAN_NODE_GPU, SPAN_NODE_NIC, SPAN_NODE_CPU };
-	static bool seen[GRAPH_MAX_PLACES];
 
 	tool_wrap(out, 4, "", span_topo_source_name(topo));
-	for (int32_t p = 0; p < topo->n_places; p++) {
-		const struct place *place = &topo->places[p];
+	for (int32_t i = 0; i < topo->n_machines; i++) {
+		int32_t place = 0, places = text_places(topo, i, &place);
 
-		if (seen[place->machine])
+		if (!places)
 			continue;
-		seen[place->machine] = true;
 		if (topo->n_places > 1)
-			fprintf(out, "\nh%d, and hosts like it\n", place->first_host);
+			fprintf(out, "\nh%d, one of %s\n", topo->places[place].first_host,
+			        text_count(places, "such place", "such places").text);
 		for (int row = 0; row < 3; row++)
 			for (int column = 0; column < 3; column++)
-				text_matrix(topo, p, kinds[row], kinds[column], out);
+				text_matrix(topo, place, kinds[row], kinds[column], out);
 	}
 	return SPAN_OK;
 }

@@ -64,17 +64,6 @@ static void print_title(const span_topo *topo, FILE *out)
 
 /* --- kinds of hosts ----------------------------------------------------------------------- */
 
-/* The places of a machine: how many, and the first. */
-static int32_t count_places(const span_topo *topo, int32_t machine, int32_t *first)
-{
-	int32_t count = 0;
-
-	for (int32_t i = 0; i < topo->n_places; i++)
-		if (topo->places[i].machine == machine && !count++)
-			*first = i;
-	return count;
-}
-
 static void print_kind(const span_topo *topo, int32_t machine, int32_t places, int32_t first,
                        FILE *out)
 {
@@ -94,7 +83,7 @@ static span_status show_machines(const span_topo *topo, FILE *out)
 	span_status status = SPAN_OK;
 
 	for (int32_t i = 0; !status && i < topo->n_machines; i++) {
-		int32_t first = 0, places = count_places(topo, i, &first);
+		int32_t first = 0, places = text_places(topo, i, &first);
 
 		if (!places)
 			continue;

@@ -26,6 +26,9 @@ struct text_id {
 
 struct text_id text_id(const span_topo *topo, int32_t node);
 
+/* How many places a machine has, and the first of them. */
+int32_t text_places(const span_topo *topo, int32_t machine, int32_t *first);
+
 /* Indented tree of one place: packages, NUMA nodes, switches, devices, and their way up. */
 span_status text_plan(const span_topo *topo, int32_t place, FILE *out);
 

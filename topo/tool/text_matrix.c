@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "topo/tool/text.h"
+#include "topo/tool/tool.h"
 
 enum { LABEL = 9, TOGETHER = 8, APART = 16 };
 
@@ -35,26 +36,31 @@ static struct devices devices_of(const span_topo *topo, int32_t number, span_nod
 
 enum content { BOTH, CLASS, SPEED };
 
-static void print_cell(const span_topo *topo, int32_t from, int32_t to, enum content content,
-                       FILE *out)
+/* Add a cell to a line; returns its length. */
+static int put_cell(const span_topo *topo, int32_t from, int32_t to, enum content content,
+                    char *cell, size_t room)
 {
 	span_topo_path path;
-	const char *class, *speed;
 	struct text_number number;
+	const char *class, *speed;
 
 	if (span_topo_path_between(topo, from, to, &path))
-		return;
-	class = from == to ? "-" : span_path_class_name(path.path_class);
+		return 0;
+	class = span_path_class_name(path.path_class);
 	number = text_gbps(path.bandwidth, content == BOTH ? 4 : 3);
-	speed = from == to ? "" : path.path_class == SPAN_PATH_DIS ? "-"
-	                                                           : number.text;
-	if (content == BOTH && from == to)
-		fprintf(out, "  %-9s", class);
-	else if (content == BOTH)
-		fprintf(out, "  %-3s%6s", class, speed);
-	else
-		fprintf(out, "%5s", content == CLASS ? class : from == to ? "-"
-		                                                          : speed);
+	speed = path.path_class == SPAN_PATH_DIS ? "-" : number.text;
+	if (content == BOTH)
+		return snprintf(cell, room, "  %-3s%6s", from == to ? "-" : class,
+		                from == to ? "" : speed);
+	return snprintf(cell, room, "%5s", from == to ? "-" : content == CLASS ? class
+	                                                                       : speed);
+}
+
+static void finish_line(char *line, int used, FILE *out)
+{
+	while (used && line[used - 1] == ' ')
+		used--;
+	fprintf(out, "%.*s\n", used, line);
 }
 
 /* One line of column names. With several hosts in a machine there are two: the host above the
@@ -88,11 +94,14 @@ static void print_block(const span_topo *topo, const struct devices *rows,
 	for (int32_t i = 0; i < rows->n; i++) {
 		struct text_id id = text_id(topo, rows->nodes[i]);
 		const char *slash = strchr(id.text, '/');
+		char line[2 * TOOL_COLUMNS];
+		int used = snprintf(line, sizeof(line), "%-*s", LABEL,
+		                    columns->hosts > 1 || !slash ? id.text : slash + 1);
 
-		fprintf(out, "%-*s", LABEL, columns->hosts > 1 || !slash ? id.text : slash + 1);
 		for (int32_t k = first; k < last; k++)
-			print_cell(topo, rows->nodes[i], columns->nodes[k], content, out);
-		fputc('\n', out);
+			used += put_cell(topo, rows->nodes[i], columns->nodes[k], content,
+			                 line + used, sizeof(line) - (size_t)used);
+		finish_line(line, used, out);
 	}
 }
 

@@ -43,6 +43,16 @@ struct text_id text_id(const span_topo *topo, int32_t number)
 	return id;
 }
 
+int32_t text_places(const span_topo *topo, int32_t machine, int32_t *first)
+{
+	int32_t count = 0;
+
+	for (int32_t i = 0; i < topo->n_places; i++)
+		if (topo->places[i].machine == machine && !count++)
+			*first = i;
+	return count;
+}
+
 /* --- columns ------------------------------------------------------------------------------ */
 
 /* A line under construction; what does not fit a column ends in "..". */

@@ -18,7 +18,7 @@ enum {
 	EXIT_BAD = 2       /* bad options, bad input, or output that could not be written */
 };
 
-enum { TOOL_WORDS = 2, TOOL_OPTIONS = 16, TOOL_COLUMNS = 100 };
+enum { TOOL_WORDS = 3, TOOL_OPTIONS = 16, TOOL_COLUMNS = 100 };
 
 /* One option of a command's own. */
 struct tool_option {
