@@ -9,6 +9,14 @@
 /* lse is a natural logarithm, the kernels think in base 2: log2(e) in f32. */
 #define LOG2_E 1.44269502f
 
+/* Whether the leaves can read dout where the caller has it: f32 rows of whole vectors without
+ * gaps, heads as far apart as those of the scaled q. */
+static int dout_in_place(const span_attention *op, const span_tensor *dout)
+{
+	return op->options.dtype == SPAN_F32 && op->options.head_size == op->width &&
+	       dout->token_stride == op->width && dout->head_stride == op->tokens * op->width;
+}
+
 /* One query tile of one head, before the first step: q scaled, dout, lse and delta as the
  * kernels want them. */
 static void prepare_task(void *context, int64_t task, int thread)
@@ -31,9 +39,11 @@ static void prepare_task(void *context, int64_t task, int thread)
 	                       call->q->token_stride, rows, op->options.head_size,
 	                       op->scale_log2,
 	                       (float *)(op->workspace + op->memory.query) + row * op->width);
-	op->kernels->load_rows(dtype, dout, call->dout->token_stride, rows,
-	                       op->options.head_size, 1,
-	                       (float *)(op->workspace + op->memory.dout) + row * op->width);
+	if (!call->dout_in_place)
+		op->kernels->load_rows(dtype, dout, call->dout->token_stride, rows,
+		                       op->options.head_size, 1,
+		                       (float *)(op->workspace + op->memory.dout) +
+		                               row * op->width);
 	op->kernels->dot_rows(dtype, span_tensor_row(op, call->out, batch, head, slot),
 	                      call->out->token_stride, dout, call->dout->token_stride, rows,
 	                      op->options.head_size,
@@ -156,6 +166,7 @@ span_status span_attention_backward(span_attention *op, const span_tensor *q,
 
 	if (status != SPAN_OK)
 		return status;
+	call.dout_in_place = dout_in_place(op, dout);
 	span_pass_begin(op, &op->statistics.backward, &mode);
 	status = run_backward(&call, workspace);
 	return span_pass_end(op, &mode, name, status);

@@ -14,6 +14,7 @@ typedef struct {
 	const span_tensor *out;
 	const span_tensor *dout;
 	const float *lse;
+	int dout_in_place;          /* its rows are what the kernels want */
 	const span_tensor *dq;
 	const span_tensor *dk;
 	const span_tensor *dv;

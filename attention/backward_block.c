@@ -197,6 +197,21 @@ static void settle_dkv(const backward_task *task, const span_account *account, f
 
 /* ---- One block ---- */
 
+/* Pack the values of a tile: f32 rows of whole vectors as they lie, others through scratch. */
+static void pack_values(const span_attention *op, const backward_scratch *scratch,
+                        const char *rows, int64_t stride, int32_t keys, float *packed)
+{
+	const float *values = (const float *)rows;
+
+	if (op->options.dtype != SPAN_F32 || op->options.head_size != op->width) {
+		op->kernels->load_rows(op->options.dtype, rows, stride, keys, op->options.head_size,
+		                       1, scratch->value);
+		values = scratch->value;
+		stride = op->width;
+	}
+	op->kernels->pack_keys(values, stride, keys, op->width, packed);
+}
+
 /* Bring K and V of the block into the forms the leaves want; returns K in f32. */
 static const float *load_block(const backward_task *task, const backward_scratch *scratch,
                                int32_t block)
@@ -221,14 +236,23 @@ static const float *load_block(const backward_task *task, const backward_scratch
 			                       view.k + (size_t)(token * view.k_stride) * element,
 			                       view.k_stride, keys, op->options.head_size, 1,
 			                       scratch->k + token * op->width);
-		op->kernels->load_rows(op->options.dtype, v_rows, view.v_stride, keys,
-		                       op->options.head_size, 1, scratch->value);
 		op->kernels->pack_keys(k + token * op->width, op->width, keys, op->width,
 		                       scratch->packed_k + slot * span_packed_tile_floats(op));
-		op->kernels->pack_keys(scratch->value, op->width, keys, op->width,
-		                       scratch->packed_v + slot * span_packed_tile_floats(op));
+		pack_values(op, scratch, v_rows, view.v_stride, keys,
+		            scratch->packed_v + slot * span_packed_tile_floats(op));
 	}
 	return k;
+}
+
+/* dout of the task's first query head, as the leaves want it. */
+static const float *dout_rows(const backward_task *task, int64_t row)
+{
+	const span_attention *op = task->op;
+
+	if (task->call->dout_in_place)
+		return (const float *)span_tensor_row(op, task->call->dout, task->batch,
+		                                      task->kv_head * op->group, 0);
+	return (const float *)(op->workspace + op->memory.dout) + row * op->width;
 }
 
 static span_quadrant make_quadrant(const backward_task *task, const backward_scratch *scratch,
@@ -248,7 +272,7 @@ static span_quadrant make_quadrant(const backward_task *task, const backward_scr
 			.heads = op->group,
 			.tile = op->options.tile,
 			.q = (const float *)(op->workspace + op->memory.query) + row * op->width,
-			.dout = (const float *)(op->workspace + op->memory.dout) + row * op->width,
+			.dout = dout_rows(task, row),
 			.q_head = op->tokens * op->width,
 			.lse2 = (const float *)(op->workspace + op->memory.lse2) + row,
 			.delta = (const float *)(op->workspace + op->memory.delta) + row,
