@@ -108,16 +108,33 @@ INLINE float row_exp2(float *s, int n, float base)
 	return sum_lanes(lanes);
 }
 
+/* `count` vectors of what row_chain does, side by side: one chain alone would wait for itself. */
+INLINE void row_chains(const float *a, int64_t a_step, const float *b, int64_t b_step, int n,
+                       float *target, int count)
+{
+	vector chain[4];
+
+	UNROLL for (int c = 0; c < count; c++)
+		chain[c] = v_load(target + c * W);
+	for (int64_t i = 0; i < n; i++) {
+		vector x = v_set(a[i * a_step]);
+
+		UNROLL for (int c = 0; c < count; c++)
+			chain[c] = v_fma(x, v_load(b + i * b_step + c * W), chain[c]);
+	}
+	UNROLL for (int c = 0; c < count; c++)
+		v_store(target + c * W, chain[c]);
+}
+
 /* target = the chains over a[i] * b[i] continued from it, i = 0 .. n - 1, for a row of
  * `width`: what a register block of rows or keys does not have in common. */
 INLINE void row_chain(const float *a, int64_t a_step, const float *b, int64_t b_step, int n,
                       float *target, int width)
 {
-	for (int d = 0; d < width; d += W) {
-		vector chain = v_load(target + d);
+	int d = 0;
 
-		for (int64_t i = 0; i < n; i++)
-			chain = v_fma(v_set(a[i * a_step]), v_load(b + i * b_step + d), chain);
-		v_store(target + d, chain);
-	}
+	for (; d + 4 * W <= width; d += 4 * W)
+		row_chains(a, a_step, b + d, b_step, n, target + d, 4);
+	for (; d < width; d += W)
+		row_chains(a, a_step, b + d, b_step, n, target + d, 1);
 }
