@@ -288,8 +288,8 @@ static void free_machine(struct machine *machine)
 	free(machine->devices);
 	free(machine->device_of);
 	free(machine->paths);
-	free(machine->route_start);
-	free(machine->route_nodes);
+	free(machine->route_next);
+	free(machine->route_via);
 	free(machine);
 }
 

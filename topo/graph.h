@@ -10,7 +10,8 @@
 #include "topo/span_topo.h"
 
 /* Limits: nothing that a file says makes us hold more. */
-#define GRAPH_MAX_NODES 8192      /* of a machine */
+#define GRAPH_MAX_NODES 8192      /* of a machine; must fit route_next */
+#define GRAPH_MAX_DEVICES 2048    /* GPUs, NICs and CPUs of a machine */
 #define GRAPH_MAX_LINKS 65536     /* of a machine */
 #define GRAPH_MAX_PLACES 131072
 #define GRAPH_MAX_SWITCHES 65536
@@ -77,8 +78,9 @@ struct machine {
 	int32_t *devices;         /* [n_devices] local node numbers */
 	int32_t *device_of;       /* [n_nodes] or -1 */
 	struct graph_path *paths; /* [n_devices][n_devices], from row to column */
-	int32_t *route_start;     /* private to path.c: how a path goes */
-	int32_t *route_nodes;
+	int16_t *route_next;      /* private to path*.c, [n_devices][n_nodes]: the next node from a
+	                           * node to a device, or -1 */
+	int16_t *route_via;       /* [n_devices][n_devices]: device a path was led over, or -1 */
 };
 
 /* One standing of a machine. */
