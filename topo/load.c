@@ -10,13 +10,9 @@
 #pragma weak read_host
 #pragma weak read_hwloc_xml
 #pragma weak read_hwloc_xml3
-#pragma weak read_nccl_xml
-#pragma weak read_nvidia_smi
 #pragma weak read_rocm_smi
 #pragma weak read_synthetic
 #pragma weak read_cluster
-#pragma weak read_topo_json
-#pragma weak source_recognise
 
 static bool wants_nccl(const span_topo_options *options)
 {

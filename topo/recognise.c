@@ -56,7 +56,7 @@ static void skip_blanks(struct view *view)
 		view->at++;
 }
 
-/* --- what is no text ------------------------------------------------------------------------ */
+/* --- what is no text ------------------------------------------------------------------- */
 
 static const struct refusal binaries[] = {
 	{ "\x89PNG", "a PNG picture", "export the machine as XML: lstopo --of xml FILE" },
@@ -85,7 +85,7 @@ static bool has_binary_bytes(struct view view)
 	return false;
 }
 
-/* --- XML ------------------------------------------------------------------------------------- */
+/* --- XML ------------------------------------------------------------------------------- */
 
 static const struct refusal xml_roots[] = {
 	{ "graphs", "NCCL's dump of the rings and trees it chose (NCCL_GRAPH_DUMP_FILE)",
@@ -167,7 +167,7 @@ static enum source_kind recognise_xml(const struct source *source, struct view v
 	return SOURCE_REFUSED;
 }
 
-/* --- JSON ------------------------------------------------------------------------------------ */
+/* --- JSON ------------------------------------------------------------------------------ */
 
 static enum source_kind recognise_json(const struct source *source, struct view view,
                                        span_status *refused)
@@ -181,7 +181,7 @@ static enum source_kind recognise_json(const struct source *source, struct view 
 	              refused);
 }
 
-/* --- plain text ------------------------------------------------------------------------------ */
+/* --- plain text ------------------------------------------------------------------------ */
 
 /* Recognised anywhere in a text, in this order. */
 static const struct refusal texts[] = {
