@@ -7,10 +7,6 @@
 #include "topo/graph.h"
 #include "topo/log.h"
 
-/* Until they are in the tree. */
-#pragma weak machine_paths
-#pragma weak topo_network_path
-
 static const char *const node_kind_names[] = {"host", "package", "cpu",      "pci",   "gpu",
                                               "card", "nic",     "nvswitch", "fabric"};
 static const char *const link_class_names[] = {"local", "nvlink", "xgmi",   "c2c",
