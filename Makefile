@@ -9,11 +9,14 @@
 #: ARGS='--help'    arguments of the trainer (run)
 #: TEXT=path        what it learns to read (run)
 #: FILTER='order/*' which tests, as suite/name (test, test-full)
+#: SECONDS=20       how long a reader is fuzzed (fuzz)
+#: VERSIONS=2.28.9  of NCCL (check-nccl); default: all it knows
 #: FOR='run test'   of what the needs are installed (deps): run test check peers
 comma := ,
 O ?= build$(if $(SAN),-$(subst $(comma),-,$(SAN)))
 CFLAGS ?= -O2 -g
 FOR ?= run test
+SECONDS ?= 20
 prefix ?= /usr/local
 libdir ?= $(prefix)/lib
 includedir ?= $(prefix)/include
@@ -154,7 +157,8 @@ $(BENCH): $(O)/bench/%: $(O)/obj/tests/bench/%.o $(call objects,$(BENCH_HELPER))
 $(STAGE)/lib/pkgconfig/span.pc: $(LIBS) $(HEADERS)
 	@rm -rf $(STAGE)
 	@$(MAKE) --no-print-directory install prefix=$(STAGE) libdir=$(STAGE)/lib \
-		includedir=$(STAGE)/include DESTDIR= >/dev/null
+		includedir=$(STAGE)/include bindir=$(STAGE)/bin mandir=$(STAGE)/share/man \
+		DESTDIR= >/dev/null
 
 $(TRAINER): $(TRAIN_SRC) $(wildcard ext-examples/train/*.h) $(STAGE)/lib/pkgconfig/span.pc
 	$(call say,CC,$@)
@@ -206,7 +210,7 @@ check: deps ## all of the checks below
 		"$(again) static" "$(again) test-install" "$(again) test-asan" \
 		"$(again) test-tsan" "$(again) test-valgrind"
 
-layers: $(LIBS) ## who includes what; what is exported; headers alone in C and C++
+layers: all ## who includes what; what is exported; headers alone in C and C++
 	@CC='$(CC)' tests/layers.sh $(O) $(HEADERS)
 format: ## rewrite the sources as .clang-format says
 	@tests/format.sh --rewrite
@@ -225,6 +229,11 @@ test-tsan: ## the plain programs under ThreadSanitizer
 now-plain: $(PLAIN)
 	@tests/run -o $(O)/logs $(PLAIN:%="program %")
 
+fuzz: all ## every reader under libFuzzer, SECONDS each
+	@CC=clang tests/fuzz/run.sh $(O) $(SECONDS)
+check-nccl: all ## the plugin in released NCCLs, VERSIONS of them (large downloads)
+	@tests/nccl/check.sh $(O) $(VERSIONS)
+
 test-valgrind: $(PLAIN) ## the plain programs under valgrind
 	@tests/run -o $(O)/logs $(PLAIN:%="valgrind %")
 
@@ -232,32 +241,44 @@ test-valgrind: $(PLAIN) ## the plain programs under valgrind
 
 HEADER_DIR := $(DESTDIR)$(includedir)/span
 LIB_DIR := $(DESTDIR)$(libdir)
+MAN_DIR := $(DESTDIR)$(mandir)/man1
+PROFILE_DIR := $(DESTDIR)$(prefix)/share/span/profiles
+PROFILES := $(wildcard plugin/profiles/*.profile)
 
-install: $(LIBS) ## libraries, headers, span.pc into prefix
-	@install -d $(LIB_DIR)/pkgconfig $(HEADER_DIR)/topo $(HEADER_DIR)/attention
+install: all ## libraries, headers, programs, plugin, man pages into prefix
+	@install -d $(LIB_DIR)/pkgconfig $(HEADER_DIR)/topo $(HEADER_DIR)/attention \
+		$(DESTDIR)$(bindir) $(MAN_DIR) $(PROFILE_DIR)
 	@install -m 644 $(filter topo/%,$(HEADERS)) $(HEADER_DIR)/topo
 	@install -m 644 $(filter attention/%,$(HEADERS)) $(HEADER_DIR)/attention
 	@install -m 644 $(O)/libspan.a $(LIB_DIR)
 	@install -m 755 $(O)/libspan.so $(LIB_DIR)/libspan.so.$(VERSION)
 	@ln -sf libspan.so.$(VERSION) $(LIB_DIR)/$(SONAME)
 	@ln -sf $(SONAME) $(LIB_DIR)/libspan.so
+	@$(foreach p,$(PROGRAMS),install -m 755 $p $(DESTDIR)$(bindir);)
+	@$(foreach p,$(PLUGIN),install -m 755 $p $(LIB_DIR); \
+		ln -sf $(notdir $p) $(LIB_DIR)/libnccl-profiler-span.so;)
+	@$(foreach m,$(MAN),install -m 644 $m $(MAN_DIR);)
+	@$(foreach f,$(PROFILES),install -m 644 $f $(PROFILE_DIR);)
 	@printf '%s\n' 'prefix=$(prefix)' 'libdir=$(libdir)' 'includedir=$(includedir)' '' \
 		'Name: span' 'Description: sequence-parallel attention' 'Version: $(VERSION)' \
-		'Cflags: -I$${includedir}/span' \
-		'Libs: -L$${libdir} -lspan' \
+		'Cflags: -I$${includedir}/span' 'Libs: -L$${libdir} -lspan' \
 		'Libs.private: -lhwloc -lexpat -ljansson -ldl -lm -pthread' \
 		>$(LIB_DIR)/pkgconfig/span.pc
 	@echo "installed span $(VERSION) in $(DESTDIR)$(prefix)"
 
 uninstall: ## take them away again
 	@rm -f $(HEADERS:%=$(HEADER_DIR)/%) $(LIB_DIR)/pkgconfig/span.pc
-	@rm -f $(addprefix $(LIB_DIR)/,libspan.a libspan.so $(SONAME) libspan.so.$(VERSION))
-	@for folder in $(HEADER_DIR)/topo $(HEADER_DIR)/attention $(HEADER_DIR); do \
-		if [ -d $$folder ]; then rmdir $$folder; fi; done
+	@rm -f $(addprefix $(LIB_DIR)/,libspan.a libspan.so $(SONAME) libspan.so.$(VERSION) \
+		$(notdir $(PLUGIN)) libnccl-profiler-span.so)
+	@rm -f $(addprefix $(DESTDIR)$(bindir)/,$(notdir $(PROGRAMS))) \
+		$(addprefix $(MAN_DIR)/,$(notdir $(MAN))) \
+		$(addprefix $(PROFILE_DIR)/,$(notdir $(PROFILES)))
+	@for folder in $(HEADER_DIR)/topo $(HEADER_DIR)/attention $(HEADER_DIR) $(PROFILE_DIR) \
+		$(DESTDIR)$(prefix)/share/span; do if [ -d $$folder ]; then rmdir $$folder; fi; done
 
 # --- the rest ----------------------------------------------------------------------------
 
-.PHONY: all always trainer run test test-full bench bench-peers deps check layers format \
+.PHONY: all always trainer fuzz check-nccl run test test-full bench bench-peers deps check layers format \
 	format-check static test-asan test-tsan test-valgrind test-install install uninstall \
 	clean config help now-run now-test now-plain now-bench now-bench-peers
 found = $(shell $(PKG_CONFIG) --modversion $(1) 2>/dev/null || echo "not found: $(2)")

@@ -48,7 +48,7 @@ only_ours() # FOLDER ALLOWED-FOLDERS
 home() # HEADER-PATTERN PLACE
 {
 	none "$1 is included only in $2" \
-		"$(includes "[<\"]($1)[>\"]" $(sources topo attention plugin) | grep -v "^$2")"
+		"$(includes "[<\"]($1)[>\"]" $(sources topo attention plugin) | grep -vE "^$2")"
 }
 
 check_includes()
@@ -56,7 +56,9 @@ check_includes()
 	only_ours topo "topo"
 	only_ours attention "attention topo"
 	only_ours plugin "plugin topo"
-	home 'hwloc(/.*)?\.h' topo/discover.c
+	home 'hwloc(/.*)?\.h' topo/discover
+	home 'expat\.h' topo/xml.c
+	home 'jansson\.h' 'topo/json|^topo/tool/|^plugin/tune/'
 	home 'mpi\.h' attention/transport_mpi.c
 	home 'nccl[^/]*\.h' attention/transport_nccl.c
 	home 'cu(da|blas|dnn|rand)[^/]*\.h' attention/cuda/
@@ -105,6 +107,26 @@ check_symbols()
 	done
 }
 
+# What NCCL looks for and nothing else; loads wherever there is a C library.
+check_plugin()
+{
+	local plugin=$build/libnccl-tuner-span.so
+
+	[ -f "$plugin" ] || return
+	none "the plugin exports only NCCL's symbols" "$(
+		nm -D --defined-only "$plugin" | awk '{print $3}' |
+			grep -vE '^nccl(TunerPlugin|Profiler)_v[0-9]+$'
+	)"
+	none "the plugin needs only the C library" "$(
+		readelf -d "$plugin" | grep NEEDED |
+			grep -vE '\[(libc|libm|libdl|libpthread|ld-linux[a-z0-9-]*)\.so'
+	)"
+	none "only plugin/options.c of the plugin reads the environment" "$(
+		nm -A --undefined-only "$build"/obj/plugin/*.o |
+			grep -E ' U (secure_)?getenv(@|$)' | grep -v '/options\.o:'
+	)"
+}
+
 # Each header by itself, from a folder that holds the public ones only.
 check_headers()
 {
@@ -126,5 +148,6 @@ check_headers()
 
 check_includes
 check_symbols
+check_plugin
 check_headers
 close_count
