@@ -194,12 +194,12 @@ static int32_t host_of(const struct reroute *r, int32_t device)
 /* A GPU at C2C and a NIC at the same processor are P2C. */
 static void mark_p2c(const struct reroute *r, int32_t gpu, int32_t nic)
 {
-	int32_t cpu = r->local_cpu[gpu];
-	struct graph_path *there = path_at(r->machine, gpu, nic);
-	struct graph_path *back = path_at(r->machine, nic, gpu);
+	int32_t cpu = r->local_cpu[gpu], device = nic_device(r, nic);
+	struct graph_path *there = path_at(r->machine, gpu, device);
+	struct graph_path *back = path_at(r->machine, device, gpu);
 
 	if (cpu < 0 || merge_classes(path_at(r->machine, gpu, cpu)->path_class,
-	                             path_at(r->machine, nic, cpu)->path_class) != SPAN_PATH_P2C)
+	                             path_at(r->machine, device, cpu)->path_class) != SPAN_PATH_P2C)
 		return;
 	if (there->path_class > SPAN_PATH_P2C)
 		there->path_class = SPAN_PATH_P2C;
