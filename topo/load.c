@@ -11,7 +11,6 @@
 #pragma weak read_hwloc_xml
 #pragma weak read_hwloc_xml3
 #pragma weak read_rocm_smi
-#pragma weak read_synthetic
 #pragma weak read_cluster
 
 static bool wants_nccl(const span_topo_options *options)
