@@ -78,13 +78,21 @@ static span_status find_bottleneck(const struct ring_problem *problem,
 	return SPAN_OK;
 }
 
-/* The costs of the links that may be used, infinite for the others. */
+/* The costs of the links that may be used, infinite for the others: in whole units of which the
+ * largest has 2^48, so that sums of 17 are exact and equal rings are equal in whatever order
+ * their links are added up. */
 static void keep_wide(const struct ring_problem *problem, double bottleneck, double *cost)
 {
 	size_t links = (size_t)problem->n * (size_t)problem->n;
+	double most = 0;
 
-	for (size_t i = 0; i < links; i++)
+	for (size_t i = 0; i < links; i++) {
 		cost[i] = problem->bandwidth[i] >= bottleneck ? problem->cost[i] : INFINITY;
+		if (i % ((size_t)problem->n + 1) != 0 && cost[i] < INFINITY)
+			most = fmax(most, cost[i]);
+	}
+	for (size_t i = 0; i < links; i++)
+		cost[i] = round(cost[i] / most * 0x1p48);
 }
 
 /* rest[set][device]: the least cost from the device, the last of the set, through all others
