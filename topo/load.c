@@ -10,7 +10,6 @@
 #pragma weak read_host
 #pragma weak read_hwloc_xml
 #pragma weak read_hwloc_xml3
-#pragma weak read_rocm_smi
 #pragma weak read_cluster
 
 static bool wants_nccl(const span_topo_options *options)
