@@ -258,4 +258,5 @@ try "the same drawing twice" same_drawing
 try "a folder as text" reads_folder
 try "the gradient is the slope of the loss" passes gradient
 try "positions, optimizer, clipping, verdict" passes parts
+try "the memory of a rank by its formula" passes memory
 close_count
