@@ -12,7 +12,7 @@
 #include "topo/log.h"
 #include "topo/read_nccl.h"
 
-/* --- devices ---------------------------------------------------------------------------------- */
+/* --- devices ------------------------------------------------------------------------------ */
 
 static int32_t list_kind(struct machine *machine, span_node_kind kind, int32_t *n)
 {
@@ -105,7 +105,7 @@ static void find_aliases(struct path_work *work)
 	}
 }
 
-/* --- the search --------------------------------------------------------------------------------- */
+/* --- the search --------------------------------------------------------------------------- */
 
 /* The best path known from a node to the device that is searched from. */
 struct reach {
@@ -281,7 +281,7 @@ static span_status search_paths(const struct path_work *work)
 	return status;
 }
 
-/* --- all of it ------------------------------------------------------------------------------------ */
+/* --- all of it ---------------------------------------------------------------------------- */
 
 /* A path of which no link is known has no bandwidth to tell. */
 static void forget_unknown(struct machine *machine)

@@ -59,7 +59,7 @@ static void lead_over(const struct reroute *r, int32_t from, int32_t via, int32_
 	machine->route_via[(size_t)from * (size_t)machine->n_devices + (size_t)to] = (int16_t)via;
 }
 
-/* --- GPU to GPU ---------------------------------------------------------------------------------- */
+/* --- GPU to GPU --------------------------------------------------------------------------- */
 
 /* The processor with the fewest links to a GPU. */
 static int32_t find_local_cpu(const struct reroute *r, int32_t gpu)
@@ -100,7 +100,7 @@ static void reroute_gpus(const struct reroute *r)
 				lead_over(r, from, r->local_cpu[to], to);
 }
 
-/* --- the GPU beside a NIC ------------------------------------------------------------------------- */
+/* --- the GPU beside a NIC ----------------------------------------------------------------- */
 
 /* Devices first .. first + n - 1 with the widest path from `from`, of these the best class; as
  * numbers from 0. All of them when none is reached. */
@@ -184,7 +184,7 @@ static int32_t local_gpu(const struct reroute *r, int32_t nic)
 	return best;
 }
 
-/* --- GPU to NIC ------------------------------------------------------------------------------------ */
+/* --- GPU to NIC --------------------------------------------------------------------------- */
 
 static int32_t host_of(const struct reroute *r, int32_t device)
 {

@@ -14,7 +14,7 @@ static void append(struct route *route, int32_t node)
 	route->count++;
 }
 
-/* --- inside a machine --------------------------------------------------------------------------- */
+/* --- inside a machine --------------------------------------------------------------------- */
 
 /* Append the nodes after `from` up to device `to`, as the search found them. */
 static void append_search(struct route *route, const struct machine *machine, int32_t first_node,
@@ -43,7 +43,7 @@ static void append_path(struct route *route, const struct machine *machine, int3
 	append_path(route, machine, first_node, via, to, depth + 1);
 }
 
-/* --- over the fabric ------------------------------------------------------------------------------- */
+/* --- over the fabric ---------------------------------------------------------------------- */
 
 static int32_t height(const span_topo *topo, int32_t number)
 {
@@ -85,7 +85,7 @@ static void append_fabric(struct route *route, const span_topo *topo, int32_t fr
 	route->count += down;
 }
 
-/* --- the query ---------------------------------------------------------------------------------------- */
+/* --- the query ---------------------------------------------------------------------------- */
 
 struct end {
 	const struct machine *machine;

@@ -8,7 +8,7 @@
 #include "topo/link_speed.h"
 #include "topo/log.h"
 
-/* --- looking over the file ------------------------------------------------------------------- */
+/* --- looking over the file ---------------------------------------------------------------- */
 
 static span_status check_root(const struct nccl_reader *reader)
 {
@@ -45,7 +45,7 @@ static void look_at_gpus(struct nccl_reader *reader, const struct xml_element *e
 	}
 }
 
-/* --- hosts and processors ---------------------------------------------------------------------- */
+/* --- hosts and processors ----------------------------------------------------------------- */
 
 /* Number of the host of a <cpu>: hosts are told apart by host_hash. NCCL reads it as a number, but
  * those who publish a file put other words there, which are compared as such. */
@@ -117,7 +117,7 @@ static span_status add_cpu(struct nccl_reader *reader, const struct xml_element 
 	return status ? status : nccl_add_below_cpu(reader, cpu, host, number);
 }
 
-/* --- templates ----------------------------------------------------------------------------------- */
+/* --- templates ---------------------------------------------------------------------------- */
 
 struct numbered {
 	uint64_t bus;
@@ -163,7 +163,7 @@ static span_status number_by_bus(struct nccl_reader *reader, span_node_kind kind
 	return SPAN_OK;
 }
 
-/* --- all of it -------------------------------------------------------------------------------------- */
+/* --- all of it ---------------------------------------------------------------------------- */
 
 static span_status read_machine(struct nccl_reader *reader)
 {

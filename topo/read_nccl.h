@@ -72,7 +72,7 @@ struct nccl_reader {
 	int32_t odd_count[ODD_KINDS], odd_line[ODD_KINDS];
 };
 
-/* --- read_nccl_value.c: what attributes say ------------------------------------------------ */
+/* --- read_nccl_value.c: what attributes say ----------------------------------------------- */
 
 /* A number as NCCL reads it, decimal or 0x; `missing` when there is none. */
 int32_t nccl_int(const struct xml_element *element, const char *name, int32_t missing);
@@ -92,7 +92,7 @@ void nccl_odd(struct nccl_reader *reader, enum nccl_oddity kind,
               const struct xml_element *element);
 span_status nccl_notes(struct nccl_reader *reader);
 
-/* --- read_nccl_rate.c ------------------------------------------------------------------------ */
+/* --- read_nccl_rate.c --------------------------------------------------------------------- */
 
 /* The link between a <pci> and what is above it. */
 struct pci_rate {
@@ -104,13 +104,13 @@ struct pci_rate {
 void nccl_pci_rate(struct nccl_reader *reader, const struct xml_element *pci,
                    struct pci_rate *rate);
 
-/* --- read_nccl_device.c ------------------------------------------------------------------------ */
+/* --- read_nccl_device.c ------------------------------------------------------------------- */
 
 /* Add what hangs from a <cpu>: cards, GPUs and PCI trees, with the links between them. */
 span_status nccl_add_below_cpu(struct nccl_reader *reader, const struct xml_element *cpu,
                                int32_t host, int32_t node);
 
-/* --- read_nccl_link.c: everything that is no tree ------------------------------------------------ */
+/* --- read_nccl_link.c: everything that is no tree ----------------------------------------- */
 
 span_status nccl_add_key(struct nccl_keys *keys, int32_t host, uint64_t bus, int32_t node);
 span_status nccl_add_links(struct nccl_reader *reader);

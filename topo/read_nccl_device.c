@@ -41,7 +41,7 @@ static span_status describe_pci(struct nccl_reader *reader, const struct xml_ele
 	return status;
 }
 
-/* --- GPUs --------------------------------------------------------------------------------------- */
+/* --- GPUs --------------------------------------------------------------------------------- */
 
 static span_status remember_gpu(struct nccl_reader *reader, const struct xml_element *gpu,
                                 int32_t number, int32_t cpu)
@@ -96,7 +96,7 @@ static span_status add_gpu(struct nccl_reader *reader, const struct xml_element 
 	return status ? status : describe_pci(reader, pci, spot.parent, number);
 }
 
-/* --- cards and ports ------------------------------------------------------------------------------ */
+/* --- cards and ports ---------------------------------------------------------------------- */
 
 /* Bandwidth of a port. NCCL takes 10 Gb/s where none is given or it is not positive. */
 static double port_speed(struct nccl_reader *reader, const struct xml_element *net,
@@ -218,7 +218,7 @@ static span_status add_card(struct nccl_reader *reader, const struct xml_element
 	return status;
 }
 
-/* --- templates ------------------------------------------------------------------------------------ */
+/* --- templates ---------------------------------------------------------------------------- */
 
 /* A leaf of a file without GPUs: what its class says it is, as NCCL would find out on the machine
  * itself. The element stands for the <gpu> or <net>, which it has no attribute of. */
@@ -262,7 +262,7 @@ static span_status add_template_gpu(struct nccl_reader *reader, const struct xml
 	return status ? status : describe_pci(reader, pci, spot.parent, number);
 }
 
-/* --- PCI trees -------------------------------------------------------------------------------------- */
+/* --- PCI trees ---------------------------------------------------------------------------- */
 
 /* Broadcom switches of generation 4 and 5 that carry their full bandwidth between all ports, yet
  * show themselves as an upper and a lower level (NCCL 2.28.9, src/graph/topo.cc). level: 0 upper,

@@ -8,7 +8,7 @@
 #include "topo/link_speed.h"
 #include "topo/log.h"
 
-/* --- finding devices -------------------------------------------------------------------------- */
+/* --- finding devices ---------------------------------------------------------------------- */
 
 span_status nccl_add_key(struct nccl_keys *keys, int32_t host, uint64_t bus, int32_t node)
 {
@@ -80,7 +80,7 @@ static int32_t link_count(const struct xml_element *link, int32_t missing)
 	return count < MOST_LINKS ? count : MOST_LINKS;
 }
 
-/* --- NVLink ------------------------------------------------------------------------------------- */
+/* --- NVLink ------------------------------------------------------------------------------- */
 
 /* All NVSwitches of a machine are one node, which NCCL makes when the first link leads there. */
 static span_status find_nvswitch(struct nccl_reader *reader, int32_t host, int32_t *number)
@@ -162,7 +162,7 @@ static span_status add_xgmi(struct nccl_reader *reader, const struct nccl_gpu *g
 	                        xgmi_bandwidth(gfx) / 1e9, gfx);
 }
 
-/* --- C2C ------------------------------------------------------------------------------------------ */
+/* --- C2C ---------------------------------------------------------------------------------- */
 
 static span_status add_c2c(struct nccl_reader *reader, const struct nccl_gpu *gpu,
                            int32_t number, const struct xml_element *link)
@@ -208,7 +208,7 @@ static span_status add_gpu_links(struct nccl_reader *reader, const char *name,
 	return status;
 }
 
-/* --- between switches, between processors ------------------------------------------------------------ */
+/* --- between switches, between processors ------------------------------------------------- */
 
 /* A <pcilink> joins two switches that are one device inside: no limit, in the direction given. */
 static span_status add_pci_links(struct nccl_reader *reader, const struct xml_element *element,

@@ -82,7 +82,7 @@ static void as_nccl_rate(struct nccl_reader *reader, const struct xml_element *p
 	         text, width);
 }
 
-/* --- what a device should do ------------------------------------------------------------------ */
+/* --- what a device should do -------------------------------------------------------------- */
 
 /* PCIe generation of NVIDIA's GPUs: Volta and Turing 3, Ampere and Ada 4, Hopper and later 5.
  * AMD's by RCCL's name: Vega 20 (906) and later 4, gfx94x and later 5. */
@@ -123,30 +123,40 @@ static bool same_card_before(const struct xml_element *net)
 	return false;
 }
 
-/* What the ports of a <nic> need; virtual machines put several cards under one, but no more
- * ports than these are looked at. */
+/* Virtual machines put several cards under one <nic>, but no more ports than these are looked at. */
 #define MOST_PORTS 64
 
-static double network_need(const struct xml_element *nic)
+/* What the cards of a <nic> take at their line rate, and the PCIe links that carry that. */
+static double network_need(const struct xml_element *nic, double *pcie)
 {
 	const struct xml_element *net;
 	double need = 0;
 	int32_t n = 0;
 
+	*pcie = 0;
 	for (net = nic->first; net && n < MOST_PORTS; net = net->next, n++)
-		if (strcmp(net->name, "net") == 0 && !same_card_before(net))
-			need += pcie_for_port(nccl_int(net, "speed", 0) * 125e3);
+		if (strcmp(net->name, "net") == 0 && !same_card_before(net)) {
+			double speed = nccl_int(net, "speed", 0) * 125e3;
+
+			need += speed;
+			*pcie += pcie_for_port(speed);
+		}
 	return need;
 }
 
-/* What an endpoint is likely to do, whatever it declares; 0: it is none. */
-static double expected(const struct xml_element *pci)
+/* What an endpoint is likely to do, whatever it declares; *least is what it needs at any rate. 0:
+ * it is no endpoint. */
+static double expected(const struct xml_element *pci, double *least)
 {
 	const struct xml_element *gpu = xml_child(pci, "gpu"), *nic = xml_child(pci, "nic");
+	double likely = 0;
 
+	*least = 0;
 	if (gpu)
-		return pcie_bandwidth(gpu_lane_rate(gpu), LANES);
-	return nic ? network_need(nic) : 0;
+		*least = likely = pcie_bandwidth(gpu_lane_rate(gpu), LANES);
+	else if (nic)
+		*least = 0.9 * network_need(nic, &likely);
+	return likely;
 }
 
 /* Below a bridge: the fastest endpoint as declared, and whether a GPU has a way of its own to
@@ -177,28 +187,26 @@ static void look_below(const struct xml_element *pci, struct below *below)
 	}
 }
 
-/* --- the picture -------------------------------------------------------------------------------- */
+/* --- the picture -------------------------------------------------------------------------- */
 
 /* The slowest device of which a bridge at Gen1 or of one lane tells nothing: Gen3 x4. */
 #define FAST_DEVICE 3e9
 
-static bool correct(struct pci_rate *rate, double bandwidth, const char *why)
+static void correct(struct pci_rate *rate, double bandwidth, const char *why)
 {
 	rate->bandwidth = bandwidth;
 	rate->confidence = SPAN_ASSUMED;
 	snprintf(rate->provenance, sizeof(rate->provenance), "assumed: %s", why);
-	return true;
 }
 
 static void correct_endpoint(struct nccl_reader *reader, const struct xml_element *pci,
-                             struct declared declared, struct pci_rate *rate)
+                             struct declared declared, double likely, double least,
+                             struct pci_rate *rate)
 {
-	double likely = expected(pci);
-
 	if (declared.gt_per_s == 0) {
 		nccl_odd(reader, ODD_SPEED, pci);
 		correct(rate, likely, "no link_speed; usual for the device");
-	} else if (pcie_generation(declared.gt_per_s) == 1 && likely > FAST_DEVICE) {
+	} else if (pcie_generation(declared.gt_per_s) == 1 && rate->bandwidth < least) {
 		nccl_odd(reader, ODD_IDLE_DEVICE, pci);
 		correct(rate, likely, "Gen1 declared; usual for the device");
 	}
@@ -227,6 +235,7 @@ void nccl_pci_rate(struct nccl_reader *reader, const struct xml_element *pci,
                    struct pci_rate *rate)
 {
 	struct declared declared = read_declared(pci);
+	double least, likely = expected(pci, &least);
 
 	if (reader->source->as_nccl) {
 		as_nccl_rate(reader, pci, rate);
@@ -239,8 +248,8 @@ void nccl_pci_rate(struct nccl_reader *reader, const struct xml_element *pci,
 	         declared.width ? declared.width : LANES);
 	if (!declared.width)
 		nccl_odd(reader, ODD_WIDTH, pci);
-	if (expected(pci) > 0)
-		correct_endpoint(reader, pci, declared, rate);
+	if (likely > 0)
+		correct_endpoint(reader, pci, declared, likely, least, rate);
 	else
 		correct_bridge(reader, pci, declared, rate);
 }

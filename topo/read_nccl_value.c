@@ -82,7 +82,7 @@ span_status nccl_fail(const struct nccl_reader *reader, const struct xml_element
 	return span_fail(SPAN_EPARSE, "%.128s:%d: %s", reader->source->name, element->line, message);
 }
 
-/* --- notes ---------------------------------------------------------------------------------- */
+/* --- notes -------------------------------------------------------------------------------- */
 
 /* For each oddity what the picture shows, and what it shows as NCCL would have it; NULL: nothing
  * is told. */

@@ -8,7 +8,7 @@
 
 #include "topo/log.h"
 
-/* --- memory ----------------------------------------------------------------------------- */
+/* --- memory ------------------------------------------------------------------------------- */
 
 /* Everything of a document lies in a few large blocks and is freed with them. */
 struct block {
@@ -66,7 +66,7 @@ void xml_free(struct xml *xml)
 	free(xml);
 }
 
-/* --- building the tree --------------------------------------------------------------------- */
+/* --- building the tree -------------------------------------------------------------------- */
 
 /* An element that is open: where its next child goes, and its text so far, which grows here and
  * is copied when it closes. */
@@ -228,7 +228,7 @@ static void XMLCALL on_entity(void *user, const XML_Char *name, int is_parameter
 	refuse(user, "declares an entity; remove the declaration, no topology needs one");
 }
 
-/* --- use -------------------------------------------------------------------------------------- */
+/* --- use ---------------------------------------------------------------------------------- */
 
 static span_status run(struct builder *builder, const char *text, size_t bytes)
 {
