@@ -1,0 +1,76 @@
+/* Measurements out of the output of nccl-tests. Private.
+ *
+ * The output is read as people keep it: any version's columns (with and without redop and root,
+ * out of place alone or both, "#wrong" or "error", N/A), behind the prefixes of mpirun
+ * ("[1,0]<stdout>:"), srun ("0: ") and logging systems (time stamps), cut into pieces by lines
+ * of "NCCL INFO", several runs in one file, and rows kept without their heading. What a row
+ * does not say is taken, in this order, from
+ *   - the caller's options;
+ *   - the lines before it: "X_perf", "# Rank ..." with its hosts, "nThread", "ALGO=", "PROTO=",
+ *     and NCCL's own "N Bytes -> Algo A proto P";
+ *   - the name of the file (the collective);
+ *   - the ratio of bus to algorithm bandwidth (the collective and the ranks).
+ * No line is trusted: lines are cut at 4,096 bytes and rows are bounded. */
+#ifndef SPAN_NCCL_LOG_H
+#define SPAN_NCCL_LOG_H
+
+#include "topo/span_profile.h"
+
+#define SPAN_LOG_MAX_SAMPLES 1000000
+
+typedef struct {
+	int32_t coll;  /* span_coll; -1: a collective that NCCL does not tune, as alltoall */
+	int32_t algo;  /* SPAN_ALGO_ANY: nobody said */
+	int32_t proto; /* SPAN_PROTO_ANY */
+	int32_t ranks; /* 0: nobody said */
+	int32_t nodes; /* 0: nobody said */
+	int32_t line;
+	uint64_t bytes; /* of the larger buffer, as the size column has it */
+	double us;          /* out of place */
+	double us_in_place; /* 0: not measured */
+} span_nccl_sample;
+
+/* What the log may leave unsaid; -1 (coll, algo, proto) and 0 (ranks, nodes) leave it to the log. */
+typedef struct {
+	int32_t coll, algo, proto, ranks, nodes;
+} span_nccl_log_options;
+
+typedef struct {
+	span_nccl_sample *samples; /* in the order of the file */
+	size_t n;
+	size_t without_time; /* rows that had sizes, but no times ("XXXXX") */
+	char gpu[64];        /* of the first rank; "" if nobody said */
+} span_nccl_log;
+
+/* Read a log. `name` is for messages and, as said above, for the collective. On success there
+ * is at least one sample, and each has a time; which collective is known for each.
+ * Returns SPAN_EPARSE with one line that says what is missing; SPAN_EINVAL, SPAN_EIO,
+ * SPAN_ENOMEM. */
+span_status span_nccl_log_read(FILE *file, const char *name, const span_nccl_log_options *options,
+                               span_nccl_log *log);
+
+void span_nccl_log_free(span_nccl_log *log);
+
+/* --- the pieces, for tests and for each other --------------------------------------------- */
+
+/* A row of the table, as far as a line has it. */
+struct log_row {
+	uint64_t bytes;
+	int has_redop; /* a reduction is named, other than "none" */
+	int has_head;  /* size, count and type are there */
+	int n_times;   /* 0: torn before the times, 1: out of place, 2: both */
+	double us[2];
+	double algbw, busbw; /* out of place */
+	int masked;          /* words where times should be */
+};
+
+/* Read a line as a row; 0 if it is none. `root` tells whether there is a column of that name:
+ * 1, 0, or -1 if no heading was seen. A line of numbers alone continues a torn row: has_head
+ * is 0. */
+int log_row_read(char *line, int root, struct log_row *row);
+
+/* The collective that a text names, such as "all_reduce_perf" or "run2_allreduce.txt": its
+ * number, -1 for one that NCCL does not tune, -2 for none. The last name counts. */
+int log_collective_in(const char *text);
+
+#endif
