@@ -7,10 +7,6 @@
 #include "topo/reader.h"
 
 /* Until each reader is in the tree. */
-#pragma weak read_host
-#pragma weak read_hwloc_xml
-#pragma weak read_hwloc_xml3
-#pragma weak read_cluster
 
 static bool wants_nccl(const span_topo_options *options)
 {
@@ -18,7 +14,7 @@ static bool wants_nccl(const span_topo_options *options)
 	       options->as_nccl;
 }
 
-static span_status read_source(const struct source *source, span_topo **topo)
+span_status source_read(const struct source *source, span_topo **topo)
 {
 	span_status refused = SPAN_EPARSE;
 
@@ -60,7 +56,7 @@ static span_status finish(span_status status, span_topo *made, span_topo **topo)
 span_status span_topo_parse(const char *text, size_t bytes, const char *name,
                             const span_topo_options *options, span_topo **topo)
 {
-	struct source source = {.name = name, .bytes = bytes, .as_nccl = wants_nccl(options)};
+	struct source source = { .name = name, .bytes = bytes, .as_nccl = wants_nccl(options) };
 	span_topo *made = NULL;
 	span_status status;
 	char *copy;
@@ -76,13 +72,12 @@ span_status span_topo_parse(const char *text, size_t bytes, const char *name,
 	memcpy(copy, text, bytes);
 	copy[bytes] = 0;
 	source.text = copy;
-	status = read_source(&source, &made);
+	status = source_read(&source, &made);
 	free(copy);
 	return finish(status, made, topo);
 }
 
-/* Read everything a stream has, one byte more than the limit at most. */
-static span_status slurp(FILE *file, const char *name, char **text, size_t *bytes)
+span_status source_slurp(FILE *file, const char *name, char **text, size_t *bytes)
 {
 	size_t room = 1 << 16, used = 0;
 	char *buffer = malloc(room), *grown;
@@ -108,6 +103,12 @@ static span_status slurp(FILE *file, const char *name, char **text, size_t *byte
 		free(buffer);
 		return span_fail(SPAN_EIO, "%s: %s", name, strerror(errno));
 	}
+	if (used > READER_MAX_BYTES) {
+		free(buffer);
+		return span_fail(SPAN_EPARSE, "%s: larger than %u bytes, which no topology is", name,
+		                 READER_MAX_BYTES);
+	}
+	buffer[used] = '\0'; /* there is room: reading ends where some is left */
 	*text = buffer;
 	*bytes = used;
 	return SPAN_OK;
@@ -126,7 +127,7 @@ static span_status load_file(const char *path, const span_topo_options *options,
 	if (!file)
 		return span_fail(SPAN_EIO, "%s: %s; a topology source is a file, \"-\", \"host\" or "
 		                 "\"synthetic:...\"", path, strerror(errno));
-	status = slurp(file, name, &text, &bytes);
+	status = source_slurp(file, name, &text, &bytes);
 	if (!standard)
 		fclose(file);
 	if (!status)
@@ -139,11 +140,14 @@ span_status span_topo_load(const char *source, const span_topo_options *options,
                            span_topo **topo)
 {
 	span_topo *made = NULL;
+	span_status status;
 
 	if (!topo)
 		return span_fail(SPAN_EINVAL, "topology: topo is NULL");
-	if (!source || strcmp(source, "host") == 0)
-		return finish(read_host(wants_nccl(options), &made), made, topo);
+	if (!source || strcmp(source, "host") == 0) {
+		status = read_host(wants_nccl(options), &made);
+		return finish(status, made, topo);
+	}
 	if (strncmp(source, "synthetic:", 10) == 0)
 		return span_topo_parse(source, strlen(source), source, options, topo);
 	return load_file(source, options, topo);

@@ -26,6 +26,13 @@ enum source_kind {
 
 enum source_kind source_recognise(const struct source *source, span_status *refused);
 
+/* Recognise a source and let its reader make a topology, which topo_finish is still to be called
+ * for. What was made before a failure is the caller's to free. */
+span_status source_read(const struct source *source, span_topo **topo);
+
+/* Read everything a stream has, up to READER_MAX_BYTES, with a 0 behind it. */
+span_status source_slurp(FILE *file, const char *name, char **text, size_t *bytes);
+
 span_status read_host(bool as_nccl, span_topo **topo);                   /* discover_graph.c */
 span_status read_hwloc_xml(const struct source *source, span_topo **topo);/* discover_graph.c */
 span_status read_hwloc_xml3(const struct source *source, span_topo **topo);
