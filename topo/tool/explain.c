@@ -229,8 +229,9 @@ static void tell_link(const struct story *story, int32_t i, FILE *out)
 	const span_topo_link *link = &story->links[i];
 	char first[80];
 
-	snprintf(first, sizeof(first), "    | %-8s%6s GB/s  %s ", span_link_class_name(link->link_class),
-	         text_gbps(link->bandwidth, 4).text, i == story->narrowest ? "<- narrowest," : "");
+	snprintf(first, sizeof(first), "    | %-8s%6s GB/s  %s ",
+	         span_link_class_name(link->link_class), text_gbps(link->bandwidth, 4).text,
+	         i == story->narrowest ? "<- narrowest," : "");
 	if (link->latency > 0)
 		snprintf(first + strlen(first), sizeof(first) - strlen(first), "%.3g us, ",
 		         link->latency * 1e6);

@@ -3,6 +3,8 @@
 
 #include "topo/graph.h"
 #include "topo/json.h"
+#include "topo/span_ring.h"
+#include "topo/svg.h"
 #include "topo/tool/text.h"
 #include "topo/tool/tool.h"
 
@@ -162,6 +164,22 @@ static span_status show_text(const span_topo *topo, FILE *out)
 	return SPAN_OK;
 }
 
+/* The picture, with the ring order laid over it when that is asked for. */
+static span_status show_picture(const struct tool *tool, const span_topo *topo)
+{
+	span_ring *ring = NULL;
+	span_status status = SPAN_OK;
+
+	if (!tool_value(tool, "ring"))
+		return topo_write_svg(topo, NULL, 0, tool->out);
+	status = span_ring_create(topo, &ring);
+	if (!status)
+		status = topo_write_svg(topo, span_ring_nodes(ring), span_ring_length(ring),
+		                        tool->out);
+	span_ring_free(ring);
+	return status;
+}
+
 static int run_show(struct tool *tool)
 {
 	span_topo *topo = NULL;
@@ -171,17 +189,29 @@ static int run_show(struct tool *tool)
 		status = SPAN_EIO;
 	if (!status && tool_format_is(tool, "json"))
 		status = topo_write_json(topo, tool->out);
+	else if (!status && tool_format_is(tool, "svg"))
+		status = show_picture(tool, topo);
 	else if (!status)
 		status = show_text(topo, tool->out);
 	span_topo_free(topo);
 	return status ? EXIT_BAD : EXIT_FINE;
 }
 
+static const struct tool_option options[] = {
+	{ "ring", NULL, "with --format svg: lay the ring order over the picture" },
+	{ 0 },
+};
+
 const struct tool_command command_show = {
 	.name = "show",
 	.words = "[SOURCE]",
 	.summary = "the machine or cluster: floor plan, matrices, what was assumed",
-	.formats = "text json",
+	.formats = "text json svg",
 	.most_words = 1,
+	.options = options,
+	.help = "Examples:\n"
+	        "  span-topo show topo.xml\n"
+	        "  span-topo show --format svg --ring -o box.svg topo.xml\n"
+	        "  span-topo show --format json | jq '.machines[0].links | length'\n",
 	.run = run_show,
 };

@@ -138,7 +138,8 @@ static void print_counts(const struct machine *machine, span_node_kind rows,
 		for (int32_t k = 0; k < machine->n_devices; k++)
 			if (i != k && machine->nodes[machine->devices[i]].kind == rows &&
 			    machine->nodes[machine->devices[k]].kind == columns)
-				count_path(tallies, &machine->paths[(size_t)i * machine->n_devices + k]);
+				count_path(tallies, machine->paths +
+				                    (size_t)i * (size_t)machine->n_devices + k);
 	for (int i = 0; i < TALLIES && tallies[i].n; i++) {
 		if (i == TALLIES - 1)
 			fprintf(out, "others     %9lld pairs\n", (long long)tallies[i].n);
