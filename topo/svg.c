@@ -100,14 +100,27 @@ static int32_t count_kind(const struct machine *machine, span_node_kind kind)
 	return count;
 }
 
+/* Add "8 GPUs" to a list, if there are any. */
+static void put_count(char *text, size_t bytes, int32_t n, const char *one, const char *many)
+{
+	size_t used = strlen(text);
+
+	if (n)
+		snprintf(text + used, bytes - used, "%s%d %s", used ? ", " : "", n,
+		         n == 1 ? one : many);
+}
+
 static void describe_machine(const struct machine *machine, char *text, size_t bytes)
 {
-	int32_t cpus = count_kind(machine, SPAN_NODE_CPU), gpus = count_kind(machine, SPAN_NODE_GPU);
-	int32_t nics = count_kind(machine, SPAN_NODE_NIC);
+	size_t used;
 
-	snprintf(text, bytes, "%d NUMA node%s, %d GPU%s, %d NIC port%s%s", cpus, cpus == 1 ? "" : "s",
-	         gpus, gpus == 1 ? "" : "s", nics, nics == 1 ? "" : "s",
-	         count_kind(machine, SPAN_NODE_NVSWITCH) ? ", NVSwitch" : "");
+	*text = 0;
+	put_count(text, bytes, count_kind(machine, SPAN_NODE_CPU), "NUMA node", "NUMA nodes");
+	put_count(text, bytes, count_kind(machine, SPAN_NODE_GPU), "GPU", "GPUs");
+	put_count(text, bytes, count_kind(machine, SPAN_NODE_NIC), "NIC port", "NIC ports");
+	used = strlen(text);
+	if (count_kind(machine, SPAN_NODE_NVSWITCH))
+		snprintf(text + used, bytes - used, ", NVSwitch");
 }
 
 static void describe_page(const struct page *page, char *text, size_t bytes)

@@ -7,7 +7,7 @@
 #include "topo/log.h"
 #include "topo/svg_draw.h"
 
-enum { NARROW = 72, WIDE = 112, PLAN_WIDTH = 1100 };
+enum { NARROW = 72, WIDE = 112, FEW = 4, WIDEST = 200, PLAN_WIDTH = 1100 };
 
 const struct graph_node *svg_node(const struct svg_plan *plan, int32_t item)
 {
@@ -126,11 +126,12 @@ static bool has_kind(const struct svg_plan *plan, span_node_kind kind)
 
 static span_status measure_rows(struct svg_plan *plan)
 {
-	int y = has_kind(plan, SPAN_NODE_PACKAGE) ? 68 : 46;
+	int y = has_kind(plan, SPAN_NODE_PACKAGE) ? 78 : 46;
 	span_status status;
 
 	plan->column_width = PLAN_WIDTH / plan->columns;
 	plan->column_width = plan->column_width < NARROW ? NARROW
+	                     : plan->columns <= FEW ? WIDEST
 	                     : plan->column_width > WIDE ? WIDE
 	                                                 : plan->column_width;
 	plan->cpu_y = y;

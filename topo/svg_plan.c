@@ -295,7 +295,7 @@ static void draw_sockets(const struct svg_plan *plan, int32_t host, FILE *file)
 	else
 		snprintf(text, sizeof(text), "socket %.4g to %s", least / 1e9,
 		         svg_speed(most, confidence).text);
-	svg_label(file, from + 70, y, to - from, text);
+	svg_label(file, to - 70, y, to - from, text);
 }
 
 static void draw_frames(const struct svg_plan *plan, FILE *file)

@@ -1,17 +1,43 @@
 /* span-topo convert: the same topology in another format. */
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "topo/json.h"
 #include "topo/log.h"
 #include "topo/tool/tool.h"
+#include "topo/write.h"
 
 struct target {
 	const char *name;
-	span_status (*write)(const span_topo *topo, FILE *out);
+	span_status (*write)(const struct tool *tool, const span_topo *topo);
 };
 
+static span_status write_json(const struct tool *tool, const span_topo *topo)
+{
+	return topo_write_json(topo, tool->out);
+}
+
+/* NCCL describes one host; --host says which. */
+static span_status write_nccl(const struct tool *tool, const span_topo *topo)
+{
+	const char *word = tool_value(tool, "host");
+	long host = 0;
+	char *end;
+
+	if (word) {
+		errno = 0;
+		host = strtol(word, &end, 10);
+		if (end == word || *end || errno || host < 0 || host >= span_topo_hosts(topo))
+			return span_fail(SPAN_EINVAL, "convert: --host \"%.40s\"; it is a number from "
+			                 "0 to %d", word, span_topo_hosts(topo) - 1);
+	}
+	return topo_write_nccl(topo, (int32_t)host, tool->out);
+}
+
 static const struct target targets[] = {
-	{ "json", topo_write_json },
+	{ "json", write_json },
+	{ "nccl", write_nccl },
 };
 
 enum { TARGETS = sizeof(targets) / sizeof(*targets) };
@@ -45,13 +71,14 @@ static int run_convert(struct tool *tool)
 	if (!status && !tool_out(tool))
 		status = SPAN_EIO;
 	if (!status)
-		status = target->write(topo, tool->out);
+		status = target->write(tool, topo);
 	span_topo_free(topo);
 	return status ? EXIT_BAD : EXIT_FINE;
 }
 
 static const struct tool_option options[] = {
-	{ "to", "FORMAT", "json: everything, for span-topo to read again" },
+	{ "to", "FORMAT", "json: everything; nccl: XML for NCCL_TOPO_FILE" },
+	{ "host", "NUMBER", "which host of a cluster NCCL's file describes (0)" },
 	{ 0 },
 };
 
@@ -62,6 +89,8 @@ const struct tool_command command_convert = {
 	.most_words = 1,
 	.options = options,
 	.help = "Examples:\n"
-	        "  span-topo convert --to json -o today.json\n",
+	        "  span-topo convert --to json -o today.json\n"
+	        "  span-topo convert --to nccl -o topo.xml \"synthetic:gpus:8 nics:8\"\n"
+	        "  NCCL_TOPO_FILE=topo.xml mpirun ...\n",
 	.run = run_convert,
 };

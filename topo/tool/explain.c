@@ -220,8 +220,12 @@ static void tell_node(const struct story *story, int32_t number, FILE *out)
 	span_topo_node node;
 
 	span_topo_node_at(story->topo, number, &node);
-	fprintf(out, "  %-10s%s%s%s\n", text_id(story->topo, number).text, node.bus,
-	        *node.bus && *node.name ? "  " : "", node.name);
+	fprintf(out, "  %s", text_id(story->topo, number).text);
+	if (*node.bus)
+		fprintf(out, "  %s", node.bus);
+	if (*node.name)
+		fprintf(out, "  %s", node.name);
+	fputc('\n', out);
 }
 
 static void tell_link(const struct story *story, int32_t i, FILE *out)

@@ -7,7 +7,6 @@
 
 /* Until they are in the tree. */
 #pragma weak command_order
-#pragma weak command_lint
 
 static const struct tool_command *const commands[] = {
 	&command_show, &command_paths, &command_order, &command_lint, &command_explain,
@@ -104,6 +103,7 @@ static int run(int argc, char **argv)
 	code = tool.command->run(&tool);
 	if (tool.out && tool.out != stdout)
 		code = close_output(tool.out, tool.output, code);
+	free(tool.input);
 	return code;
 }
 

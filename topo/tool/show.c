@@ -106,6 +106,16 @@ static bool same_note(const struct note *a, const struct note *b)
 	return a->corrected == b->corrected && strcmp(a->text, b->text) == 0;
 }
 
+/* A place that begins with the source's name, without the folders. */
+static const char *short_place(const span_topo *topo, const char *place)
+{
+	const char *slash = strrchr(topo->source_name, '/');
+	size_t folders = slash ? (size_t)(slash - topo->source_name) + 1 : 0;
+
+	return strncmp(place, topo->source_name, strlen(topo->source_name)) == 0 ? place + folders
+	                                                                         : place;
+}
+
 /* One sentence, and the places it was said of. Returns how many notes that were. */
 static int32_t print_note(const span_topo *topo, int32_t first, FILE *out)
 {
@@ -116,10 +126,12 @@ static int32_t print_note(const span_topo *topo, int32_t first, FILE *out)
 	while (first + n < topo->n_notes && same_note(note, &topo->notes[first + n]))
 		n++;
 	if (n > 1)
-		snprintf(text, sizeof(text), "%s to %s (%d): %s", note->place, note[n - 1].place, n,
+		snprintf(text, sizeof(text), "%s to %s (%d): %s", short_place(topo, note->place),
+		         short_place(topo, note[n - 1].place), n,
 		         note->text);
 	else
-		snprintf(text, sizeof(text), "%s: %s", note->place, note->text);
+		snprintf(text, sizeof(text), "%s: %s", short_place(topo, note->place),
+		         note->text);
 	tool_wrap(out, 6, note->corrected ? "  * " : "    ", text);
 	return n;
 }

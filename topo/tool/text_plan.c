@@ -182,8 +182,10 @@ static void print_item(const span_topo *topo, const struct place *place, const s
 		put(&line, place->name);
 	else
 		put_name(&line, plan->machine, item);
-	tab(&line, BUS_COLUMN);
-	put(&line, node->bus);
+	if (*node->bus) { /* else its room goes to the name */
+		tab(&line, BUS_COLUMN);
+		put(&line, node->bus);
+	}
 	tab(&line, UP_COLUMN);
 	put_links(&line, plan->machine, item);
 	finish(&line, out);

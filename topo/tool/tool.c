@@ -5,12 +5,28 @@
 #include <string.h>
 
 #include "topo/log.h"
+#include "topo/reader.h"
+
+static span_status load_input(struct tool *tool, const span_topo_options *options,
+                              span_topo **topo)
+{
+	static const char name[] = "standard input";
+	span_status status = SPAN_OK;
+
+	if (!tool->input)
+		status = source_slurp(stdin, name, &tool->input, &tool->input_bytes);
+	if (status)
+		return status;
+	return span_topo_parse(tool->input, tool->input_bytes, name, options, topo);
+}
 
 span_status tool_load(struct tool *tool, int word, span_topo **topo)
 {
 	span_topo_options options = { .size = sizeof(options), .as_nccl = tool->as_nccl };
 	const char *source = word < tool->n_words ? tool->words[word] : NULL;
 
+	if (source && strcmp(source, "-") == 0)
+		return load_input(tool, &options, topo);
 	return span_topo_load(source, &options, topo);
 }
 

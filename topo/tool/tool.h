@@ -51,6 +51,8 @@ struct tool {
 	char *words[TOOL_WORDS + 1]; /* those of the command line that are no options */
 	const char *values[TOOL_OPTIONS]; /* of the command's own options; "" for a flag */
 	FILE *out;                   /* see tool_out */
+	char *input;                 /* standard input once it was read: it may be loaded twice */
+	size_t input_bytes;
 };
 
 /* The argument of the command's own option, "" for a flag that was given, NULL when not. */
