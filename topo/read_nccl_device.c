@@ -1,6 +1,7 @@
 /* The trees below the processors in NCCL's topology XML: bridges, GPUs, cards and ports. */
 #include "topo/read_nccl.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -62,6 +63,20 @@ static span_status remember_gpu(struct nccl_reader *reader, const struct xml_ele
 	return SPAN_OK;
 }
 
+/* AMD's GPUs are known by their instruction set, such as "gfx942"; RCCL wrote "942" before, and
+ * "910" for gfx90a. */
+static span_status name_gpu(struct graph_node *node, const char *gcn)
+{
+	char name[40];
+
+	if (!*gcn)
+		return SPAN_OK;
+	if (strcmp(gcn, "910") == 0)
+		gcn = "90a";
+	snprintf(name, sizeof(name), "%s%.30s", strncmp(gcn, "gfx", 3) == 0 ? "" : "gfx", gcn);
+	return machine_set_text(&node->name, name);
+}
+
 static span_status add_gpu(struct nccl_reader *reader, const struct xml_element *pci,
                            const struct xml_element *gpu, uint64_t bus, struct spot spot)
 {
@@ -91,6 +106,8 @@ static span_status add_gpu(struct nccl_reader *reader, const struct xml_element 
 			nccl_odd(reader, ODD_SM, gpu);
 	}
 	status = nccl_add_key(&reader->gpu_keys, spot.host, bus, number);
+	if (!status)
+		status = name_gpu(node, nccl_text(gpu, "gcn"));
 	if (!status)
 		status = remember_gpu(reader, gpu, number, spot.cpu);
 	return status ? status : describe_pci(reader, pci, spot.parent, number);
@@ -303,6 +320,8 @@ static span_status add_children(struct nccl_reader *reader, const struct xml_ele
 		if (strcmp(child->name, "pci") != 0 || broadcom_generation(child, 1) != broadcom)
 			continue;
 		nccl_odd(reader, ODD_BROADCOM, child);
+		/* As NCCL marks it, so that it is not joined with more when it is read again. */
+		reader->machine->nodes[spot.parent].pci_subsystem |= 0xffff;
 		if (!nccl_bus(nccl_text(child, "busid"), &bus))
 			return nccl_fail(reader, child, "<pci> without a busid such as 0000:65:00.0");
 		status = nccl_add_key(&reader->pci_keys, spot.host, bus, spot.parent);
