@@ -146,11 +146,26 @@ span_nccl_choice span_nccl_model_choose(const span_nccl_model *model, uint64_t b
 
 /* --- from a profile ----------------------------------------------------------------------- */
 
-/* The constants and the communicator that a profile's numbers describe ("nccl.*", "comm.*",
- * "graph.one.*", "graph.many.*"; topo/README.md lists the names). Constants that are not there
- * are NCCL's defaults. Returns SPAN_EUNSUPPORTED, without a message, when the profile has no
- * graphs for one node or for many, as asked; SPAN_EINVAL for numbers that cannot be. */
+/* The constants and the communicator that a profile's numbers describe:
+ *
+ *     nccl.base.ALGO.PROTO             nccl.hw.LINK.ALGO.PROTO (nvlink, pci, net)
+ *     nccl.CAP.GPU.SCALE               ll-max, ring-ll128-max, tree-ll128-max, tree-max,
+ *                                      nvls-tree-max; volta to blackwell; one, two, more
+ *     comm.cc  comm.cpu                as in span_nccl_comm
+ *     comm.nvswitch  comm.net-offload  0 or 1
+ *     comm.channels.PART  comm.nvls-channels.PART      PART is one (node) or many
+ *     graph.PART.GRAPH.FIELD           ring, tree, nvls; channels, bw-intra, bw-inter,
+ *                                      latency-inter, type-intra, type-inter, same-channels,
+ *                                      pattern
+ *
+ * Constants that are not there are NCCL's defaults. A node's graphs are those of all of its
+ * GPUs. Returns SPAN_EUNSUPPORTED, without a message, when the profile has no ring for one node
+ * or for many, as asked; SPAN_EINVAL for numbers that cannot be. */
 span_status span_nccl_from_profile(const span_profile *profile, int32_t ranks, int32_t nodes,
                                    span_nccl_comm *comm, span_nccl_constants *constants);
+
+/* The names of the constants: how many there are, and the i-th, in the order of their memory. */
+int span_nccl_constant_count(void);
+void span_nccl_constant_name(int index, char *name, size_t bytes);
 
 #endif
