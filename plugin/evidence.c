@@ -1,0 +1,236 @@
+/* From curves and the model to choices by size. */
+#include "plugin/evidence.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "topo/log.h"
+
+/* Sizes are looked at in quarters of an octave, up to what curves are good for; a border between
+ * two of them is then found by halving, to a thousandth. */
+#define OCTAVES     50
+#define QUARTERS    4
+#define BORDER_FINE 1000
+
+/* Times of the cells at one size, 0 where there is none, and their relative deviations. */
+struct times {
+	double us[SPAN_CELLS];
+	double spread[SPAN_CELLS];
+};
+
+/* --- preparing ------------------------------------------------------------------------------ */
+
+span_status span_evidence_prepare(const span_profile *profile, int32_t ranks, int32_t nodes,
+                                  double margin, const struct nccl_tuner_constants *constants,
+                                  struct span_evidence *evidence)
+{
+	memset(evidence, 0, sizeof(*evidence));
+	evidence->profile = profile;
+	evidence->ranks = ranks;
+	evidence->nodes = nodes;
+	evidence->margin = margin;
+	(void)constants; /* for the model, which a profile does not describe yet */
+	return SPAN_OK;
+}
+
+/* --- one size ------------------------------------------------------------------------------- */
+
+struct curves {
+	const span_curve *of[SPAN_CELLS];
+};
+
+static struct curves find_curves(const struct span_evidence *evidence, int coll)
+{
+	struct curves curves = { { NULL } };
+
+	for (int cell = 0; cell < SPAN_CELLS && evidence->profile; cell++)
+		curves.of[cell] = span_profile_curve(evidence->profile, coll, cell / SPAN_PROTOS,
+		                                     cell % SPAN_PROTOS, evidence->ranks,
+		                                     evidence->nodes);
+	return curves;
+}
+
+static bool covers(const span_curve *curve, double bytes)
+{
+	return bytes >= curve->knots[0].bytes / 2 &&
+	       bytes <= curve->knots[curve->n_knots - 1].bytes * 2;
+}
+
+/* A curve is believed up to an octave beyond what was measured. */
+static struct times measured_times(const struct curves *curves, double bytes)
+{
+	struct times times = { { 0 }, { 0 } };
+	const span_curve *curve;
+
+	for (int cell = 0; cell < SPAN_CELLS; cell++) {
+		curve = curves->of[cell];
+		if (!curve || !covers(curve, bytes))
+			continue;
+		times.us[cell] = span_curve_us(curve, bytes);
+		times.spread[cell] = curve->spread;
+	}
+	return times;
+}
+
+static struct times model_times(const struct span_evidence *evidence, int coll, uint64_t bytes)
+{
+	struct times times = { { 0 }, { 0 } };
+	double us;
+
+	for (int cell = 0; cell < SPAN_CELLS && evidence->has_model; cell++) {
+		us = span_nccl_model_us(&evidence->model, coll, cell / SPAN_PROTOS,
+		                        cell % SPAN_PROTOS, bytes, 1);
+		times.us[cell] = us > 0 ? us : 0;
+		times.spread[cell] = evidence->model_spread;
+	}
+	return times;
+}
+
+static uint32_t known(const struct times *times)
+{
+	uint32_t cells = 0;
+
+	for (int cell = 0; cell < SPAN_CELLS; cell++)
+		cells |= (uint32_t)(times->us[cell] > 0) << cell;
+	return cells;
+}
+
+/* Of `others`, those that a cell beats, and the smallest share of time that it saves. */
+static uint32_t beaten(const struct times *times, int cell, uint32_t others, double margin,
+                       float *gain)
+{
+	uint32_t cells = 0;
+	double saved, noise;
+
+	*gain = 1;
+	for (int other = 0; other < SPAN_CELLS; other++) {
+		if (!(others >> other & 1) || other == cell)
+			continue;
+		saved = 1 - times->us[cell] / times->us[other];
+		noise = hypot(times->spread[cell], times->spread[other]);
+		if (!(saved > fmax(margin, noise)))
+			continue;
+		cells |= 1u << other;
+		*gain = saved < *gain ? (float)saved : *gain;
+	}
+	return cells;
+}
+
+static struct span_choice choice_of(int cell, enum span_reason reason)
+{
+	struct span_choice choice = { .pipe_ops = 1, .reason = (uint8_t)reason };
+
+	choice.algo = (int8_t)(cell / SPAN_PROTOS);
+	choice.proto = (int8_t)(cell % SPAN_PROTOS);
+	return choice;
+}
+
+/* Append the cells that beat one of `others`, fastest first; returns how many. */
+static int rank_cells(const struct times *times, uint32_t others, double margin,
+                      enum span_reason reason, struct span_choice *choices)
+{
+	uint32_t cells = known(times);
+	struct span_choice choice;
+	double us[SPAN_CELLS];
+	int n = 0, at;
+
+	for (int cell = 0; cell < SPAN_CELLS; cell++) {
+		if (!(cells >> cell & 1))
+			continue;
+		choice = choice_of(cell, reason);
+		choice.beats = beaten(times, cell, others, margin, &choice.gain);
+		if (!choice.beats)
+			continue;
+		for (at = n++; at > 0 && us[at - 1] > times->us[cell]; at--) {
+			us[at] = us[at - 1];
+			choices[at] = choices[at - 1];
+		}
+		us[at] = times->us[cell];
+		choices[at] = choice;
+	}
+	return n;
+}
+
+/* Measurements judge the cells they know, if they know two; the model judges the others. */
+static void judge(const struct span_evidence *evidence, const struct curves *curves, int coll,
+                  uint64_t bytes, struct span_segment *segment)
+{
+	struct times measured = measured_times(curves, (double)bytes);
+	struct times model = model_times(evidence, coll, bytes);
+	uint32_t compared = known(&measured);
+
+	if (!(compared & (compared - 1)))
+		compared = 0; /* a single time compares with nothing */
+	segment->first = bytes;
+	segment->n = rank_cells(&measured, compared, evidence->margin, SPAN_BY_MEASUREMENT,
+	                        segment->choices);
+	segment->n += rank_cells(&model, known(&model) & ~compared, evidence->margin, SPAN_BY_MODEL,
+	                         segment->choices + segment->n);
+}
+
+/* --- all sizes ------------------------------------------------------------------------------ */
+
+static bool same(const struct span_segment *a, const struct span_segment *b)
+{
+	if (a->n != b->n)
+		return false;
+	for (int i = 0; i < a->n; i++)
+		if (a->choices[i].beats != b->choices[i].beats ||
+		    a->choices[i].algo != b->choices[i].algo ||
+		    a->choices[i].proto != b->choices[i].proto ||
+		    a->choices[i].reason != b->choices[i].reason)
+			return false;
+	return true;
+}
+
+/* Where, between a size that is judged like `before` and the one of *after, that ends; *after
+ * becomes the judgement from there. */
+static void find_border(const struct span_evidence *evidence, const struct curves *curves,
+                        int coll, const struct span_segment *before, uint64_t low,
+                        struct span_segment *after)
+{
+	struct span_segment middle;
+
+	while (after->first - low > 1 + low / BORDER_FINE) {
+		judge(evidence, curves, coll, low + (after->first - low) / 2, &middle);
+		if (same(before, &middle))
+			low = middle.first;
+		else
+			*after = middle;
+	}
+}
+
+static uint64_t grid_size(int octave, int quarter)
+{
+	static const uint64_t steps[QUARTERS] = { 1024, 1218, 1448, 1722 }; /* 1024 * 2^(q/4) */
+
+	return octave < 10 ? steps[quarter] >> (10 - octave) : steps[quarter] << (octave - 10);
+}
+
+span_status span_evidence_segments(const struct span_evidence *evidence, int coll,
+                                   struct span_segment **segments, int *n)
+{
+	struct span_segment *list = malloc((OCTAVES * QUARTERS + 1) * sizeof(*list)), next;
+	struct curves curves = find_curves(evidence, coll);
+	uint64_t size, last = 1;
+
+	if (!list)
+		return span_fail(SPAN_ENOMEM, "span_evidence: no memory");
+	judge(evidence, &curves, coll, last, &list[0]);
+	list[0].first = 0;
+	*n = 1;
+	for (int i = 1; i < OCTAVES * QUARTERS; i++) {
+		size = grid_size(i / QUARTERS, i % QUARTERS);
+		if (size == last)
+			continue;
+		judge(evidence, &curves, coll, size, &next);
+		if (!same(&list[*n - 1], &next)) {
+			find_border(evidence, &curves, coll, &list[*n - 1], last, &next);
+			list[(*n)++] = next;
+		}
+		last = size;
+	}
+	*segments = list;
+	return SPAN_OK;
+}

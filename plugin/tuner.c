@@ -1,0 +1,191 @@
+/* The start of a tuner: from options and files to a table, told once. */
+#include "plugin/tuner.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "plugin/decide.h"
+#include "plugin/digest.h"
+#include "plugin/explain.h"
+#include "plugin/options.h"
+#include "plugin/profiles.h"
+#include "plugin/rules.h"
+#include "topo/log.h"
+
+#define MESSAGE_BYTES 640
+
+/* What init shares between communicators. It is the only mutable state of the tuner beside the
+ * log hook and tuner v1's own; nothing of it is looked at after init. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static uint64_t last_said; /* digest of the last message, which is not repeated */
+
+/* One start under way. */
+struct session {
+	const struct span_tuner_start *start;
+	struct span_options options;
+	struct span_rules rules;
+	span_profile *profile;
+	char cause[MESSAGE_BYTES]; /* what the library last complained of */
+};
+
+/* --- speaking ------------------------------------------------------------------------------- */
+
+__attribute__((format(printf, 3, 4))) static void say(const struct session *session, int level,
+                                                      const char *format, ...)
+{
+	char message[MESSAGE_BYTES + 256];
+	va_list arguments;
+	uint64_t digest;
+
+	if (!session->start->logger)
+		return;
+	va_start(arguments, format);
+	vsnprintf(message, sizeof(message), format, arguments);
+	va_end(arguments);
+	digest = digest_bytes(DIGEST_START, message, strlen(message));
+	if (digest == last_said)
+		return;
+	last_said = digest;
+	session->start->logger(level, NCCL_LOG_INIT | NCCL_LOG_TUNING, __FILE__, __LINE__,
+	                       "SPAN: %s", message);
+}
+
+static void keep_cause(void *user, span_status status, const char *message)
+{
+	struct session *session = user;
+
+	(void)status;
+	snprintf(session->cause, sizeof(session->cause), "%s", message);
+}
+
+/* --- reading -------------------------------------------------------------------------------- */
+
+static span_status read_files(struct session *session)
+{
+	struct span_options *options = &session->options;
+	span_status status = SPAN_OK;
+
+	if (*options->rules)
+		status = span_rules_load(options->rules, &session->rules);
+	if (!status && *options->profile)
+		status = span_profiles_open(options->profile, &session->profile);
+	else if (!status && options->uniform)
+		status = span_profiles_of_machine("/", &session->profile);
+	return status;
+}
+
+/* --- deciding ------------------------------------------------------------------------------- */
+
+/* Over all that may decide, so that ranks with other files or another NCCL show. */
+static uint64_t digest_of(const struct session *session, const span_table *table)
+{
+	const struct span_tuner_start *start = session->start;
+	uint64_t digest = span_table_digest(table);
+
+	digest = digest_number(digest, start->ranks);
+	digest = digest_number(digest, start->nodes);
+	digest = digest_number(digest, start->flat != 0);
+	if (session->profile)
+		digest = digest_number(digest, span_profile_digest(session->profile));
+	if (start->domains)
+		digest = digest_bytes(digest, start->domains, sizeof(*start->domains));
+	if (start->constants)
+		digest = digest_bytes(digest, start->constants, sizeof(*start->constants));
+	return digest;
+}
+
+static void say_what_decides(const struct session *session, const span_table *table)
+{
+	const struct span_tuner_start *start = session->start;
+	char rules[MESSAGE_BYTES] = "", profile[MESSAGE_BYTES] = "";
+
+	if (*session->options.rules)
+		snprintf(rules, sizeof(rules), "rules %.200s (%d, %d of them for regBuff and unused), ",
+		         session->options.rules, session->rules.n, session->rules.unused);
+	if (session->profile)
+		snprintf(profile, sizeof(profile), "profile \"%.200s\", ",
+		         span_profile_name(session->profile));
+	say(session, NCCL_LOG_INFO,
+	    "%zu ranks on %zu nodes: %s%sdecision %016" PRIx64 ", the same on every rank", start->ranks,
+	    start->nodes, rules, profile, digest_of(session, table));
+}
+
+static span_table *decide(const struct session *session)
+{
+	const struct span_tuner_start *start = session->start;
+	struct span_question question = {
+		.ranks = start->ranks <= INT32_MAX ? (int32_t)start->ranks : 0,
+		.nodes = start->nodes <= INT32_MAX ? (int32_t)start->nodes : 0,
+		.rules = &session->rules,
+		.profile = session->profile,
+		.constants = start->constants,
+		.margin = session->options.margin,
+	};
+	span_table *table;
+
+	if (span_decide(&question, &table)) {
+		say(session, NCCL_LOG_WARN, "%s; NCCL decides everything", session->cause);
+		return NULL;
+	}
+	say_what_decides(session, table);
+	if (session->options.explain)
+		span_explain(table, start->logger);
+	if (!span_decides(table)) {
+		span_table_free(table);
+		table = NULL;
+	}
+	return table;
+}
+
+static span_table *prepare(struct session *session)
+{
+	span_status status = span_options_read(NULL, &session->options);
+
+	if (!status && session->options.enable)
+		status = read_files(session);
+	if (status) {
+		say(session, NCCL_LOG_WARN, "%s; NCCL decides everything", session->cause);
+		return NULL;
+	}
+	if (!session->options.enable) {
+		say(session, NCCL_LOG_INFO, "off by SPAN_ENABLE; NCCL decides everything");
+		return NULL;
+	}
+	if (!*session->options.rules && !session->profile) {
+		say(session, NCCL_LOG_INFO,
+		    "no SPAN_RULES and no SPAN_PROFILE: NCCL decides everything");
+		return NULL;
+	}
+	if (session->start->flat && session->options.pinned) {
+		say(session, NCCL_LOG_INFO,
+		    "NCCL_ALGO or NCCL_PROTO is set, which this NCCL does not show: NCCL decides");
+		return NULL;
+	}
+	return decide(session);
+}
+
+/* --- start and end -------------------------------------------------------------------------- */
+
+span_table *span_tuner_start(const struct span_tuner_start *start)
+{
+	struct session session = { .start = start };
+	span_table *table;
+
+	pthread_mutex_lock(&lock);
+	span_set_log(keep_cause, &session);
+	table = prepare(&session);
+	span_set_log(NULL, NULL);
+	span_rules_free(&session.rules);
+	span_profile_free(session.profile);
+	pthread_mutex_unlock(&lock);
+	return table;
+}
+
+void span_tuner_end(span_table *table)
+{
+	span_table_free(table);
+}
