@@ -33,7 +33,8 @@ span_status path_reroute(struct path_work *work);
 /* path_network.c: from host to host of one machine where nothing but the network connects. */
 span_status path_over_network(const struct path_work *work);
 
-/* The NIC to which a device has the widest path, of these the nearest; outwards or inwards. A NIC
+/* The NIC to which a device has the widest path, of these the nearest, of equals the one of its
+ * number (modulo how many there are); outwards or inwards. A NIC
  * is its own; -1: the device reaches none. */
 int32_t path_nearest_nic(const struct machine *machine, int32_t device, bool outwards);
 

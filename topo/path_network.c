@@ -24,24 +24,43 @@ static bool wider(const struct graph_path *a, const struct graph_path *b)
 	return a->hops < b->hops;
 }
 
+/* The path to or from a NIC, NULL for what is no NIC or has none. */
+static const struct graph_path *nic_path(const struct machine *machine, int32_t device, int32_t nic,
+                                         bool outwards)
+{
+	const struct graph_path *path = outwards ? path_at(machine, device, nic)
+	                                         : path_at(machine, nic, device);
+
+	return machine->nodes[machine->devices[nic]].kind == SPAN_NODE_NIC &&
+	                       path->path_class < SPAN_PATH_NET
+	               ? path
+	               : NULL;
+}
+
 int32_t path_nearest_nic(const struct machine *machine, int32_t device, bool outwards)
 {
-	const struct graph_path *best = NULL;
-	int32_t nic = -1, i;
+	const struct graph_path *best = NULL, *path;
+	int32_t equals = 0, wanted, i;
 
 	if (machine->nodes[machine->devices[device]].kind == SPAN_NODE_NIC)
 		return device;
 	for (i = 0; i < machine->n_devices; i++) {
-		const struct graph_path *path = outwards ? path_at(machine, device, i)
-		                                         : path_at(machine, i, device);
-
-		if (machine->nodes[machine->devices[i]].kind != SPAN_NODE_NIC ||
-		    path->path_class >= SPAN_PATH_NET || (best && !wider(path, best)))
+		path = nic_path(machine, device, i, outwards);
+		if (!path || (best && wider(best, path)))
 			continue;
+		equals = !best || wider(path, best) ? 1 : equals + 1;
 		best = path;
-		nic = i;
 	}
-	return nic;
+	if (!best)
+		return -1;
+	/* Devices that are as near to several NICs are spread over them, as NCCL does. */
+	wanted = machine->nodes[machine->devices[device]].index % equals;
+	for (i = 0; i < machine->n_devices; i++) {
+		path = nic_path(machine, device, i, outwards);
+		if (path && !wider(best, path) && wanted-- == 0)
+			break;
+	}
+	return i;
 }
 
 static double narrower(double a, double b)
