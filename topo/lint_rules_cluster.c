@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* --- what a place has ----------------------------------------------------------------------- */
+/* --- what a place has ------------------------------------------------------------------ */
 
 static const struct machine *machine_of(const span_topo *topo, int32_t place)
 {
@@ -40,35 +40,7 @@ static const char *name_of(const span_topo *topo, int32_t place)
 	return machine->n_hosts ? machine->host_names[0] : "";
 }
 
-/* --- host-name-duplicate -------------------------------------------------------------------- */
-
-static int by_text(const void *a, const void *b)
-{
-	return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
-/* Names of places; one machine's own name at many places is no statement about hosts. */
-static void host_name_duplicate(struct lint *lint)
-{
-	const span_topo *topo = lint->topo;
-	const char **names = malloc(((size_t)topo->n_places + 1) * sizeof(*names));
-	int32_t n = 0;
-
-	if (!names) {
-		lint_no_memory(lint);
-		return;
-	}
-	for (int32_t p = 0; p < topo->n_places; p++)
-		if (topo->places[p].name && topo->places[p].name[0])
-			names[n++] = topo->places[p].name;
-	qsort(names, (size_t)n, sizeof(*names), by_text);
-	for (int32_t i = 1; i < n; i++)
-		if (!strcmp(names[i - 1], names[i]) && (i < 2 || strcmp(names[i - 2], names[i])))
-			lint_tell_at(lint, names[i], "several hosts have this name");
-	free(names);
-}
-
-/* --- hosts-uneven --------------------------------------------------------------------------- */
+/* --- hosts-uneven ---------------------------------------------------------------------- */
 
 /* The first place whose hosts have other numbers of GPUs or other network rates than those of
  * place 0, or -1. */
@@ -110,7 +82,7 @@ static void hosts_uneven(struct lint *lint)
 	             nic_rate(machine_of(topo, 0)) * 8 / 1e9 / machine_of(topo, 0)->n_hosts);
 }
 
-/* --- host-without-nic ----------------------------------------------------------------------- */
+/* --- host-without-nic ------------------------------------------------------------------ */
 
 static void host_without_nic(struct lint *lint)
 {
@@ -127,19 +99,35 @@ static void host_without_nic(struct lint *lint)
 			          span_topo_hosts(lint->topo));
 }
 
-/* --- leaf-missing, leaf-oversubscribed ------------------------------------------------------ */
+/* --- leaf-missing, leaf-oversubscribed ------------------------------------------------- */
 
+/* For each switch whether it has others below it. */
+static bool *find_spines(const span_topo *topo)
+{
+	bool *spines = calloc((size_t)topo->n_switches + 1, sizeof(*spines));
+
+	for (int32_t i = 0; spines && i < topo->n_switches; i++)
+		if (topo->switches[i].parent >= 0)
+			spines[topo->switches[i].parent] = true;
+	return spines;
+}
+
+/* Readers put hosts of no leaf on the switch above all, or on none. */
 static void leaf_missing(struct lint *lint)
 {
 	const span_topo *topo = lint->topo;
+	bool *spines = find_spines(topo);
 	int32_t count = 0, first = -1;
 	span_topo_node node;
 
-	for (int32_t p = topo->n_places - 1; p >= 0 && topo->n_switches; p--)
-		if (topo->places[p].leaf < 0) {
+	if (!spines)
+		lint_no_memory(lint);
+	for (int32_t p = topo->n_places - 1; spines && p >= 0 && topo->n_switches; p--)
+		if (topo->places[p].leaf < 0 || spines[topo->places[p].leaf]) {
 			first = p;
 			count++;
 		}
+	free(spines);
 	if (!count)
 		return;
 	span_topo_node_at(topo, topo->places[first].first_node, &node);
@@ -205,11 +193,6 @@ static void leaf_oversubscribed(struct lint *lint)
 }
 
 const struct lint_rule lint_rules_cluster[] = {
-	{ .id = "host-name-duplicate", .severity = LINT_ERROR,
-	  .title = "two hosts of one name",
-	  .why = "rank files made from it start everything on one of them",
-	  .remedy = "correct the names in the cluster description",
-	  .topology = host_name_duplicate },
 	{ .id = "hosts-uneven", .severity = LINT_WARNING,
 	  .title = "hosts with different numbers of GPUs or network rates",
 	  .why = "all hosts wait for the weakest, and rails do not line up",

@@ -173,7 +173,7 @@ const struct lint_rule lint_rules_pci[] = {
 	{ .id = "pcie-uplink-slow", .severity = LINT_WARNING,
 	  .title = "a PCIe switch declared far slower than a device below it",
 	  .why = "idle or virtual switches report 2.5 GT/s; NCCL plans with that figure",
-	  .remedy = "compare lspci -vv; write the true speed into the file (span-topo convert --to nccl)",
+	  .remedy = "compare lspci -vv; write the true speed (span-topo convert --to nccl)",
 	  .machine = pcie_uplink_slow },
 	{ .id = "pcie-impossible", .severity = LINT_WARNING,
 	  .title = "a PCIe speed that the device's model cannot have",
