@@ -9,6 +9,7 @@
  * the number of times and the first place (read_hwloc_note.c has the words). */
 enum hw_oddity {
 	HW_ODD_IDLE,          /* a link seen while it slept */
+	HW_ODD_NARROW,        /* a link that uses fewer lanes than the device has */
 	HW_ODD_CAPPED,        /* NVML's figure before hwloc 2.11: at most Gen3 */
 	HW_ODD_NO_SPEED,      /* nobody says how fast a PCIe link is */
 	HW_ODD_VIRTUAL_PORT,  /* the port of an emulator says nothing about the link */

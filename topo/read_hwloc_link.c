@@ -146,7 +146,7 @@ static span_status link_pair(struct hw_reader *reader, const struct hw_matrix *m
 		                 "devices; no GPU has that much", reader->tree->source->name, value);
 	rate.bandwidth = count * nvlink_bandwidth(sm);
 	snprintf(rate.provenance, sizeof(rate.provenance),
-	         "%d NVLinks, hwloc's NVLinkBandwidth %.0f MB/s", count, value);
+	         "NVLinks at the usual bandwidth, counted from hwloc's NVLinkBandwidth");
 	return hw_link_both(reader, SPAN_LINK_NVLINK, nodes[row], nodes[column], &rate, count);
 }
 

@@ -15,6 +15,9 @@ static const struct words words[HW_ODD_KINDS] = {
 		"were looked at, counted at the faster end's speed: look again under load to be sure",
 		"PCIe links at the speed of Gen1 or Gen2 beside a faster end: %d; perhaps asleep "
 		"when they were looked at" },
+	[HW_ODD_NARROW] = { false,
+		"PCIe links with fewer lanes at the port than at the device: %d; counted as they are: "
+		"if that is not how the board is made, look at slot, riser and lspci -vv", NULL },
 	[HW_ODD_CAPPED] = { true,
 		"GPUs at PCIe Gen3 below a faster port: %d; hwloc %s knows no more of NVIDIA's: "
 		"counted at the port's speed; capture with hwloc 2.11 or later to be sure",

@@ -86,10 +86,15 @@ static bool is_card(const struct hw_object *object)
 	       (object->pci_class >> 16 == 0x02 || object->pci_class >> 8 == 0x0c06);
 }
 
+/* hwloc's NVML backend says so, even of one whose ids it may not read. */
 bool hw_is_nvswitch(const struct hw_object *object)
 {
-	return object->type == HW_PCI && object->pci_class >> 8 == 0x0680 &&
-	       object->pci_vendor == 0x10de;
+	const char *subtype = xml_value(object->element, "subtype");
+
+	if (object->type != HW_PCI)
+		return false;
+	return (subtype && strcmp(subtype, "NVSwitch") == 0) ||
+	       (object->pci_class >> 8 == 0x0680 && object->pci_vendor == 0x10de);
 }
 
 /* What node_of says of an object that is no node: nothing yet, or a switch that is joined with the

@@ -125,6 +125,8 @@ static struct end weigh(const struct hw_reader *reader, int32_t number, struct e
 		*told = HW_ODD_CAPPED;
 		return port;
 	}
+	if (device.rate == port.rate && port.width < device.width)
+		*told = HW_ODD_NARROW;
 	return narrower(device, port);
 }
 
@@ -173,7 +175,7 @@ void hw_find_uplink(struct hw_reader *reader, int32_t number, int32_t node)
 		if (reader->as_nccl)
 			end = narrower(device, above);
 	}
-	if (told == HW_ODD_KINDS || reader->as_nccl)
+	if (told == HW_ODD_KINDS || told == HW_ODD_NARROW || reader->as_nccl)
 		set_uplink(reader, node, end, SPAN_DECLARED, who);
 	else
 		set_uplink(reader, node, end, SPAN_ASSUMED,
