@@ -13,6 +13,12 @@
 #define QUARTERS    4
 #define BORDER_FINE 1000
 
+/* Borders within a quarter of an octave; two cells cross once or twice. */
+#define MOST_CHANGES 32
+
+/* How far the model's times are trusted where a profile does not say: caution, no measurement. */
+#define MODEL_SPREAD 0.1
+
 /* Times of the cells at one size, 0 where there is none, and their relative deviations. */
 struct times {
 	double us[SPAN_CELLS];
@@ -20,6 +26,54 @@ struct times {
 };
 
 /* --- preparing ------------------------------------------------------------------------------ */
+
+/* Where the profile left NCCL's default, take what this NCCL has instead. */
+static void adopt(span_nccl_constants *ours, const struct nccl_tuner_constants *theirs)
+{
+	const double *defaults = (const double *)&span_nccl_defaults;
+	const double *given = (const double *)theirs;
+	double *number = (double *)ours;
+
+	_Static_assert(sizeof(*ours) == sizeof(*theirs), "the same 144 doubles");
+	for (size_t i = 0; i < sizeof(*ours) / sizeof(*number); i++)
+		if (number[i] == defaults[i])
+			number[i] = given[i];
+}
+
+/* The graphs of a profile are those of whole nodes; NCCL finds others for a part of one. */
+static bool fills_nodes(const struct span_evidence *evidence)
+{
+	const span_number *gpus = span_profile_number(evidence->profile, "machine.gpus");
+
+	return !gpus || gpus->value * evidence->nodes == evidence->ranks;
+}
+
+static span_status prepare_model(const struct nccl_tuner_constants *given,
+                                 struct span_evidence *evidence)
+{
+	const span_number *spread = span_profile_number(evidence->profile, "model.spread");
+	span_nccl_constants constants, received;
+	span_nccl_comm comm;
+	span_status status;
+
+	if (!fills_nodes(evidence))
+		return SPAN_OK;
+	status = span_nccl_from_profile(evidence->profile, evidence->ranks, evidence->nodes, &comm,
+	                                &constants);
+	if (status)
+		return status == SPAN_EUNSUPPORTED ? SPAN_OK : status;
+	if (given) {
+		memcpy(&received, given, sizeof(received));
+		if (span_nccl_constants_sane(&received))
+			adopt(&constants, given);
+	}
+	status = span_nccl_model_build(&comm, &constants, &evidence->model);
+	if (status)
+		return status;
+	evidence->has_model = true;
+	evidence->model_spread = spread && spread->value >= 0 ? spread->value : MODEL_SPREAD;
+	return SPAN_OK;
+}
 
 span_status span_evidence_prepare(const span_profile *profile, int32_t ranks, int32_t nodes,
                                   double margin, const struct nccl_tuner_constants *constants,
@@ -30,8 +84,9 @@ span_status span_evidence_prepare(const span_profile *profile, int32_t ranks, in
 	evidence->ranks = ranks;
 	evidence->nodes = nodes;
 	evidence->margin = margin;
-	(void)constants; /* for the model, which a profile does not describe yet */
-	return SPAN_OK;
+	if (!profile || ranks < 2)
+		return SPAN_OK;
+	return prepare_model(constants, evidence);
 }
 
 /* --- one size ------------------------------------------------------------------------------- */
@@ -208,29 +263,69 @@ static uint64_t grid_size(int octave, int quarter)
 	return octave < 10 ? steps[quarter] >> (10 - octave) : steps[quarter] << (octave - 10);
 }
 
+struct list {
+	struct span_segment *segments;
+	int n;
+};
+
+static span_status append(struct list *list, const struct span_segment *segment)
+{
+	struct span_segment *more;
+
+	if ((list->n & (list->n - 1)) == 0) { /* full at each power of two */
+		more = realloc(list->segments, (list->n ? 2 * (size_t)list->n : 1) * sizeof(*more));
+		if (!more)
+			return span_fail(SPAN_ENOMEM, "span_evidence: no memory");
+		list->segments = more;
+	}
+	list->segments[list->n++] = *segment;
+	return SPAN_OK;
+}
+
+/* Append what changes after `low` up to the size of `end`: mostly nothing or one border. */
+static span_status append_changes(const struct span_evidence *evidence,
+                                  const struct curves *curves, int coll, uint64_t low,
+                                  const struct span_segment *end, struct list *list)
+{
+	struct span_segment next;
+	span_status status = SPAN_OK;
+
+	for (int left = MOST_CHANGES; !status && !same(&list->segments[list->n - 1], end); left--) {
+		next = *end;
+		if (left > 0)
+			find_border(evidence, curves, coll, &list->segments[list->n - 1], low,
+			            &next);
+		low = next.first;
+		status = append(list, &next);
+	}
+	return status;
+}
+
 span_status span_evidence_segments(const struct span_evidence *evidence, int coll,
                                    struct span_segment **segments, int *n)
 {
-	struct span_segment *list = malloc((OCTAVES * QUARTERS + 1) * sizeof(*list)), next;
 	struct curves curves = find_curves(evidence, coll);
+	struct list list = { NULL, 0 };
+	struct span_segment next;
 	uint64_t size, last = 1;
+	span_status status;
 
-	if (!list)
-		return span_fail(SPAN_ENOMEM, "span_evidence: no memory");
-	judge(evidence, &curves, coll, last, &list[0]);
-	list[0].first = 0;
-	*n = 1;
-	for (int i = 1; i < OCTAVES * QUARTERS; i++) {
+	judge(evidence, &curves, coll, last, &next);
+	next.first = 0;
+	status = append(&list, &next);
+	for (int i = 1; i < OCTAVES * QUARTERS && !status; i++) {
 		size = grid_size(i / QUARTERS, i % QUARTERS);
 		if (size == last)
 			continue;
 		judge(evidence, &curves, coll, size, &next);
-		if (!same(&list[*n - 1], &next)) {
-			find_border(evidence, &curves, coll, &list[*n - 1], last, &next);
-			list[(*n)++] = next;
-		}
+		status = append_changes(evidence, &curves, coll, last, &next, &list);
 		last = size;
 	}
-	*segments = list;
+	if (status) {
+		free(list.segments);
+		return status;
+	}
+	*segments = list.segments;
+	*n = list.n;
 	return SPAN_OK;
 }
