@@ -10,4 +10,8 @@
  * processors of unknown kind) is rounded to what it can. SPAN_EINVAL: no such host. */
 span_status topo_write_nccl(const span_topo *topo, int32_t host, FILE *file);
 
+/* One line of words for span_topo_load that comes nearest, and comments that tell how near.
+ * SPAN_EUNSUPPORTED: more devices than the words can say. */
+span_status topo_write_synthetic(const span_topo *topo, FILE *file);
+
 #endif
