@@ -35,9 +35,15 @@ static span_status write_nccl(const struct tool *tool, const span_topo *topo)
 	return topo_write_nccl(topo, (int32_t)host, tool->out);
 }
 
+static span_status write_synthetic(const struct tool *tool, const span_topo *topo)
+{
+	return topo_write_synthetic(topo, tool->out);
+}
+
 static const struct target targets[] = {
 	{ "json", write_json },
 	{ "nccl", write_nccl },
+	{ "synthetic", write_synthetic },
 };
 
 enum { TARGETS = sizeof(targets) / sizeof(*targets) };

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "topo/anonymise.h"
 #include "topo/log.h"
 #include "topo/reader.h"
 
@@ -25,9 +26,13 @@ span_status tool_load(struct tool *tool, int word, span_topo **topo)
 	span_topo_options options = { .size = sizeof(options), .as_nccl = tool->as_nccl };
 	const char *source = word < tool->n_words ? tool->words[word] : NULL;
 
+	span_status status;
+
 	if (source && strcmp(source, "-") == 0)
-		return load_input(tool, &options, topo);
-	return span_topo_load(source, &options, topo);
+		status = load_input(tool, &options, topo);
+	else
+		status = span_topo_load(source, &options, topo);
+	return !status && tool->anonymise ? topo_anonymise(*topo) : status;
 }
 
 FILE *tool_out(struct tool *tool)
