@@ -303,30 +303,39 @@ static int broadcom_generation(const struct xml_element *pci, int level)
 static span_status add_pci(struct nccl_reader *reader, const struct xml_element *pci,
                            struct spot spot);
 
-/* Add the children of a bridge to spot.parent; those of the lower levels of a Broadcom switch
- * (generation > 0) come last, and stand directly below it. */
+static span_status add_children(struct nccl_reader *reader, const struct xml_element *pci,
+                                struct spot spot, int broadcom);
+
+/* The lower level of a Broadcom switch: its children stand directly below the upper one. */
+static span_status join_level(struct nccl_reader *reader, const struct xml_element *pci,
+                              struct spot spot)
+{
+	span_status status;
+	uint64_t bus;
+
+	nccl_odd(reader, ODD_BROADCOM, pci);
+	/* As NCCL marks it, so that it is not joined with more when it is read again. */
+	reader->machine->nodes[spot.parent].pci_subsystem |= 0xffff;
+	if (!nccl_bus(nccl_text(pci, "busid"), &bus))
+		return nccl_fail(reader, pci, "<pci> without a busid such as 0000:65:00.0");
+	status = nccl_add_key(&reader->pci_keys, spot.host, bus, spot.parent);
+	return status ? status : add_children(reader, pci, spot, 0);
+}
+
+/* broadcom: generation of the switch they are below, 0: none. */
 static span_status add_children(struct nccl_reader *reader, const struct xml_element *pci,
                                 struct spot spot, int broadcom)
 {
 	const struct xml_element *child;
 	span_status status = SPAN_OK;
-	uint64_t bus;
 
-	for (child = pci->first; !status && child; child = child->next)
-		if (strcmp(child->name, "pci") == 0 &&
-		    !(broadcom && broadcom_generation(child, 1) == broadcom))
-			status = add_pci(reader, child, spot);
-	for (child = pci->first; broadcom && !status && child; child = child->next) {
-		if (strcmp(child->name, "pci") != 0 || broadcom_generation(child, 1) != broadcom)
+	for (child = pci->first; !status && child; child = child->next) {
+		if (strcmp(child->name, "pci") != 0)
 			continue;
-		nccl_odd(reader, ODD_BROADCOM, child);
-		/* As NCCL marks it, so that it is not joined with more when it is read again. */
-		reader->machine->nodes[spot.parent].pci_subsystem |= 0xffff;
-		if (!nccl_bus(nccl_text(child, "busid"), &bus))
-			return nccl_fail(reader, child, "<pci> without a busid such as 0000:65:00.0");
-		status = nccl_add_key(&reader->pci_keys, spot.host, bus, spot.parent);
-		if (!status)
-			status = add_children(reader, child, spot, 0);
+		if (broadcom && broadcom_generation(child, 1) == broadcom)
+			status = join_level(reader, child, spot);
+		else
+			status = add_pci(reader, child, spot);
 	}
 	return status;
 }

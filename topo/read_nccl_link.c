@@ -97,9 +97,9 @@ static span_status find_nvswitch(struct nccl_reader *reader, int32_t host, int32
 }
 
 static span_status find_remote(struct nccl_reader *reader, const struct nccl_gpu *gpu,
-                               int32_t number, const struct xml_element *link, int32_t *remote)
+                               const struct xml_element *link, int32_t *remote)
 {
-	int32_t host = reader->machine->nodes[number].host;
+	int32_t host = reader->machine->nodes[gpu->node].host;
 
 	switch (nccl_pci_type(link)) {
 	case PCI_GPU:
@@ -114,16 +114,17 @@ static span_status find_remote(struct nccl_reader *reader, const struct nccl_gpu
 }
 
 static span_status add_nvlink(struct nccl_reader *reader, const struct nccl_gpu *gpu,
-                              int32_t number, const struct xml_element *link)
+                              const struct xml_element *link)
 {
 	struct machine *machine = reader->machine;
-	int32_t count = link_count(link, 1), sm = machine->nodes[number].sm, remote;
+	int32_t number = gpu->node, count = link_count(link, 1);
+	int32_t sm = machine->nodes[number].sm, remote;
 	double bandwidth = count * nvlink_bandwidth(sm);
 	span_status status;
 
 	if (count < 1)
 		return SPAN_OK;
-	status = find_remote(reader, gpu, number, link, &remote);
+	status = find_remote(reader, gpu, link, &remote);
 	if (status)
 		return status;
 	if (remote < 0 || remote == number) {
@@ -143,9 +144,10 @@ static span_status add_nvlink(struct nccl_reader *reader, const struct nccl_gpu 
 }
 
 static span_status add_xgmi(struct nccl_reader *reader, const struct nccl_gpu *gpu,
-                            int32_t number, const struct xml_element *link)
+                            const struct xml_element *link)
 {
-	int32_t count = link_count(link, 1), host = reader->machine->nodes[number].host;
+	int32_t number = gpu->node, count = link_count(link, 1);
+	int32_t host = reader->machine->nodes[number].host;
 	int32_t remote = find_key(&reader->gpu_keys, host, nccl_text(link, "target"));
 	const char *gfx = nccl_text(gpu->element, "gcn");
 
@@ -165,9 +167,9 @@ static span_status add_xgmi(struct nccl_reader *reader, const struct nccl_gpu *g
 /* --- C2C ---------------------------------------------------------------------------------- */
 
 static span_status add_c2c(struct nccl_reader *reader, const struct nccl_gpu *gpu,
-                           int32_t number, const struct xml_element *link)
+                           const struct xml_element *link)
 {
-	int32_t count = link_count(link, 0), mbps = nccl_int(link, "bw", 0);
+	int32_t number = gpu->node, count = link_count(link, 0), mbps = nccl_int(link, "bw", 0);
 	double bandwidth = (double)count * mbps * 1e6;
 	span_status status;
 
@@ -183,27 +185,35 @@ static span_status add_c2c(struct nccl_reader *reader, const struct nccl_gpu *gp
 }
 
 typedef span_status add_function(struct nccl_reader *reader, const struct nccl_gpu *gpu,
-                                 int32_t number, const struct xml_element *link);
+                                 const struct xml_element *link);
 
-/* Add all links of one name. NCCL finds the GPU by its address, so those of a duplicate go to the
- * first one. */
+/* The GPU that NCCL takes an element to speak of: the first one of its address. */
+static const struct nccl_gpu *named_gpu(const struct nccl_reader *reader,
+                                        const struct nccl_gpu *gpu)
+{
+	const struct graph_node *node = &reader->machine->nodes[gpu->node];
+	int32_t first = find_key(&reader->gpu_keys, node->host, node->bus);
+
+	if (reader->source->as_nccl)
+		for (; gpu > reader->gpus && gpu->node != first; gpu--)
+			;
+	return gpu;
+}
+
+/* Add all links of one name. */
 static span_status add_gpu_links(struct nccl_reader *reader, const char *name,
                                  add_function *add)
 {
-	const struct machine *machine = reader->machine;
 	const struct xml_element *link;
 	span_status status = SPAN_OK;
 	int32_t i;
 
 	for (i = 0; i < reader->n_gpus; i++) {
-		const struct nccl_gpu *gpu = &reader->gpus[i];
-		int32_t first = find_key(&reader->gpu_keys, machine->nodes[gpu->node].host,
-		                         machine->nodes[gpu->node].bus);
-		int32_t number = reader->source->as_nccl ? first : gpu->node;
+		const struct nccl_gpu *gpu = named_gpu(reader, &reader->gpus[i]);
 
-		for (link = gpu->element->first; !status && link; link = link->next)
+		for (link = reader->gpus[i].element->first; !status && link; link = link->next)
 			if (strcmp(link->name, name) == 0)
-				status = add(reader, gpu, number, link);
+				status = add(reader, gpu, link);
 	}
 	return status;
 }
