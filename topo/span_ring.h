@@ -100,9 +100,25 @@ SPAN_API int32_t span_ring_length(const span_ring *ring);
 /* The node numbers, in ring order: [span_ring_length]. */
 SPAN_API const int32_t *span_ring_nodes(const span_ring *ring);
 
+/* Which of them stand close together: fill group [span_ring_length], in ring order, with numbers
+ * from 0 on. Devices of a group reach each other without the network. Returns how many groups
+ * there are. */
+SPAN_API int32_t span_ring_groups(const span_ring *ring, int32_t *group);
+
 /* What it comes to; `given` is the order of the topology's own numbers. With several hosts
  * a link between two of them is the whole path from GPU to GPU. */
 SPAN_API const span_ring_report *span_ring_report_of(const span_ring *ring);
+
+/* Rings that share no lane, where GPUs of one machine are joined by NVLink or xgmi without a
+ * switch: each is narrower than the best single ring may be, but together they can be wider.
+ *
+ *   nodes      [most][length]  out  node numbers of the first *found
+ *   bandwidth                  out  of the narrowest lane of them all: that of each ring
+ *
+ * *found is 0 in all other topologies: where a switch joins the GPUs, or PCIe, every ring takes
+ * the same port. Returns what span_ring_disjoint returns. */
+SPAN_API span_status span_ring_lanes(const span_ring *ring, int32_t most, int32_t *nodes,
+                                     int32_t *found, double *bandwidth);
 
 /* Other orders that people use, to compare with. */
 typedef enum {

@@ -1,0 +1,57 @@
+/* Which gather order suits a machine: the cost of each kind for a block of some bytes and the
+ * time that is computed on it, and the reason for the choice in words.
+ *
+ * Every order brings every block to every rank; they differ in the links that are busy at the
+ * same time, and in how many messages one waits for. The cheapest is taken; kinds that need
+ * more buffers must be cheaper by more than the model is sure of. */
+#ifndef SPAN_GATHER_H
+#define SPAN_GATHER_H
+
+#include "topo/span_cost.h"
+#include "topo/span_ring.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define SPAN_GATHER_CANDIDATES 5
+#define SPAN_GATHER_REASON 400
+
+typedef struct {
+	span_order_kind kind;
+	int32_t rings;        /* flat rings side by side; 1 but for one candidate */
+	int offered;          /* nonzero: span_order_create builds it. Several rings are listed to
+	                       * show what they would bring */
+	span_cost cost;
+} span_gather_candidate;
+
+typedef struct {
+	span_order_kind kind; /* the choice, for span_order_create */
+	double seconds;       /* and what it takes */
+	int32_t n;            /* candidates: */
+	span_gather_candidate candidate[SPAN_GATHER_CANDIDATES]; /* ring first */
+	double crossover;     /* bytes of a block from which node-first is the choice over ring,
+	                       * with the same compute; 0: from the first byte; INFINITY: never,
+	                       * or there is one group */
+	char reason[SPAN_GATHER_REASON]; /* one sentence, without its full stop */
+} span_gather_choice;
+
+/* Choose for a cluster of equal nodes. No allocation. SPAN_EINVAL. */
+SPAN_API span_status span_gather_choose(const span_cost_cluster *cluster,
+                                        const span_cost_work *work, span_gather_choice *choice);
+
+/* Choose for a topology, one rank on each device of the ring, in its order; groups are those of
+ * span_ring_groups. Up to 256 ranks every order is walked over the topology's own links; above,
+ * the closed forms of what span_gather_cluster says take their place.
+ * SPAN_EINVAL, SPAN_ENOMEM, SPAN_EUNSUPPORTED when there is no path between some of them. */
+SPAN_API span_status span_gather_choose_ring(const span_ring *ring, const span_cost_work *work,
+                                             span_gather_choice *choice);
+
+/* A topology as a cluster of equal nodes: as many as there are groups, each like the largest,
+ * with the slowest links. Latencies that the source does not state are 0. */
+SPAN_API span_status span_gather_cluster(const span_ring *ring, span_cost_cluster *cluster);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
