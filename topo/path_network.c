@@ -151,10 +151,13 @@ static void over_network(struct end from, struct crossing crossing, struct end t
                          struct graph_path *path)
 {
 	*path = (struct graph_path){ .path_class = SPAN_PATH_DIS };
-	if (crossing.connected && from.nic >= 0 && to.nic >= 0)
-		join(path_at(from.machine, from.device, from.nic),
-		     line_rate(from.machine, from.nic), crossing,
-		     path_at(to.machine, to.nic, to.device), line_rate(to.machine, to.nic), path);
+	if (!crossing.connected || from.nic < 0 || to.nic < 0)
+		return;
+	/* Each NIC adds its own, as the links between port and leaf do. */
+	crossing.latency += from.machine->nodes[from.machine->devices[from.nic]].latency +
+	                    to.machine->nodes[to.machine->devices[to.nic]].latency;
+	join(path_at(from.machine, from.device, from.nic), line_rate(from.machine, from.nic),
+	     crossing, path_at(to.machine, to.nic, to.device), line_rate(to.machine, to.nic), path);
 }
 
 void topo_network_path(const span_topo *topo, int32_t from_place, int32_t from_device,
