@@ -2,6 +2,7 @@
 #include "topo/lint.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* --- nic-order ------------------------------------------------------------------------------ */
 
@@ -10,15 +11,30 @@ struct numbered {
 	int32_t n;
 	int32_t *nodes;
 	const struct machine *machine;
+	bool by_name;  /* what they are numbered by, where names end in a number */
 };
 
-/* By the vendor's number; where that is unknown, or two have the same, the source's order. */
+/* The number people know a device by: NCCL's files tell it. Elsewhere it is the end of a port's
+ * name (old nvidia-smi lists mlx5_2 before mlx5_1), or the place in the source. */
+static int64_t number_of(const struct numbered *list, int32_t node)
+{
+	const struct graph_node *found = &list->machine->nodes[node];
+	size_t end = strlen(found->name), start = end;
+
+	if (list->by_name)
+		while (start > 0 && found->name[start - 1] >= '0' && found->name[start - 1] <= '9')
+			start--;
+	return start < end ? strtoll(found->name + start, NULL, 10) : found->dev;
+}
+
+/* Those of one number stay in the order of the source. */
 static void sort_by_number(struct numbered *list)
 {
 	for (int32_t i = 1; i < list->n; i++) {
-		int32_t moving = list->nodes[i], number = list->machine->nodes[moving].dev, to = i;
+		int32_t moving = list->nodes[i], to = i;
+		int64_t number = number_of(list, moving);
 
-		for (; to > 0 && list->machine->nodes[list->nodes[to - 1]].dev > number; to--)
+		for (; to > 0 && number_of(list, list->nodes[to - 1]) > number; to--)
 			list->nodes[to] = list->nodes[to - 1];
 		list->nodes[to] = moving;
 	}
@@ -128,6 +144,7 @@ static void nic_order(struct lint *lint)
 	struct numbered gpus = { .nodes = malloc(n * sizeof(int32_t)), .machine = lint->machine };
 	struct numbered nics = { .nodes = malloc(n * sizeof(int32_t)), .machine = lint->machine };
 
+	nics.by_name = !lint_from_nccl(lint);
 	if (!gpus.nodes || !nics.nodes)
 		lint_no_memory(lint);
 	for (int32_t host = 0; !lint->status && host < lint->machine->n_hosts; host++)

@@ -97,7 +97,7 @@ static void tell_guid(struct lint *lint, int32_t node, int32_t earlier)
 	const struct machine *machine = lint->machine;
 
 	if (machine->nodes[node].parent != machine->nodes[earlier].parent)
-		lint_tell(lint, node, "GUID 0x%" PRIx64 ", which %s on another card has as well",
+		lint_tell(lint, node, "GUID 0x%" PRIx64 ", which %s at another PCI address has as well",
 		          machine->nodes[node].guid, lint_name(machine, earlier).text);
 }
 
@@ -224,10 +224,10 @@ const struct lint_rule lint_rules_numbers[] = {
 	  .why = "links and ranks go to whichever comes first",
 	  .remedy = "correct busid in the file; join the files of two hosts with host_hash",
 	  .machine = bus_duplicate },
-	{ .id = "guid-duplicate", .severity = LINT_WARNING,
-	  .title = "two network cards with the same GUID",
-	  .why = "NCCL takes them for two ports of one card, which share its PCIe link",
-	  .remedy = "correct guid in the file; for cards really so, set their GUID anew (mlxconfig)",
+	{ .id = "guid-duplicate", .severity = LINT_INFO,
+	  .title = "ports at different PCI addresses with one GUID",
+	  .why = "NCCL takes them for one card; one with two PCIe links (Socket Direct) is that",
+	  .remedy = "nothing for such a card; for two cards, correct guid in the file",
 	  .machine = guid_duplicate },
 	{ .id = "rank-duplicate", .severity = LINT_ERROR,
 	  .title = "two GPUs with the same rank",
