@@ -128,7 +128,7 @@ endef
 
 $(O)/span-topo: $(call objects,$(TOPO_TOOL_SRC)) $(O)/libspan.a
 	$(call link)
-$(O)/span-tune: $(call objects,$(TUNE_SRC)) $(O)/libspan.a
+$(O)/span-tune: $(call objects,$(TUNE_SRC) $(PLUGIN_SRC)) $(O)/libspan.a
 	$(call link)
 
 # NCCL's symbols and nothing else; everything resolved at load time.

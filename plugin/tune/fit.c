@@ -1,0 +1,184 @@
+/* span-tune fit: from logs to a profile. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "plugin/tune/tune.h"
+#include "topo/fit.h"
+#include "topo/log.h"
+
+/* All samples of all logs. */
+struct gathered {
+	span_nccl_sample *samples;
+	size_t n;
+	int refused, read;
+	char gpu[64];
+};
+
+static const char *base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
+static span_status append(struct gathered *gathered, const span_nccl_log *log)
+{
+	size_t n = gathered->n + log->n;
+	span_nccl_sample *samples = realloc(gathered->samples, n * sizeof(*samples));
+
+	if (!samples)
+		return span_fail(SPAN_ENOMEM, "fit: no memory for %zu measurements", n);
+	memcpy(samples + gathered->n, log->samples, log->n * sizeof(*samples));
+	gathered->samples = samples;
+	gathered->n = n;
+	if (!*gathered->gpu)
+		memcpy(gathered->gpu, log->gpu, sizeof(log->gpu));
+	return SPAN_OK;
+}
+
+/* A log that holds nothing usable is told and passed over; the others still make a profile. */
+static span_status gather(const struct tune *tune, const char *path, struct gathered *gathered)
+{
+	FILE *file = strcmp(path, "-") ? fopen(path, "re") : stdin;
+	span_nccl_log log;
+	span_status status;
+
+	if (!file)
+		return span_fail(SPAN_EIO, "%s: %s", path, strerror(errno));
+	status = span_nccl_log_read(file, path, &tune->said, &log);
+	if (file != stdin)
+		fclose(file);
+	if (status == SPAN_EPARSE) {
+		gathered->refused++;
+		return SPAN_OK;
+	}
+	if (status)
+		return status;
+	gathered->read++;
+	status = append(gathered, &log);
+	span_nccl_log_free(&log);
+	return status;
+}
+
+/* "nccl-tests on NVIDIA A100: a.txt, b.txt, ..." as far as a source may be long. */
+static void describe(const struct tune *tune, const struct gathered *gathered, char *text,
+                     size_t bytes)
+{
+	size_t n = (size_t)snprintf(text, bytes, "nccl-tests%s%s:", *gathered->gpu ? " on " : "",
+	                            gathered->gpu);
+
+	for (int i = 0; i < tune->n_words; i++) {
+		const char *name = base_name(tune->words[i]);
+
+		if (n + strlen(name) + 8 > bytes) {
+			snprintf(text + n, bytes - n, ", ...");
+			return;
+		}
+		n += (size_t)snprintf(text + n, bytes - n, "%s%s", i ? ", " : " ", name);
+	}
+}
+
+static void print_report(FILE *out, const span_fit_report *report)
+{
+	fprintf(out, "%-14s %6s %6s  %-16s %8s %6s %6s %8s %9s %9s\n", "collective", "ranks", "nodes",
+	        "cell", "samples", "sizes", "knots", "noise", "residual", "held out");
+	for (int32_t i = 0; i < report->n; i++) {
+		const span_fit_curve *curve = report->curves + i;
+		char cell[32];
+
+		fprintf(out, "%-14s %6d %6d  %-16s %8d %6d %6d %7.2f%% %8.2f%% %8.2f%%\n",
+		        span_coll_name(curve->coll), curve->ranks, curve->nodes,
+		        tune_cell_text(curve->algo, curve->proto, cell), curve->samples,
+		        curve->sizes, curve->knots, 100 * curve->noise, 100 * curve->residual,
+		        100 * curve->held_out);
+	}
+	if (report->other)
+		fprintf(out, "%zu measurements of collectives that NCCL does not tune were passed "
+		             "over\n",
+		        report->other);
+	if (report->unplaced)
+		fprintf(out, "%zu measurements do not tell ranks or nodes and were passed over: "
+		             "--ranks, --nodes\n",
+		        report->unplaced);
+}
+
+static span_status fit_logs(const struct tune *tune, struct gathered *gathered,
+                            span_profile *profile)
+{
+	char text[SPAN_PROFILE_MAX_TEXT + 1];
+	span_fit_report report;
+	int32_t source;
+	span_status status;
+
+	describe(tune, gathered, text, sizeof(text));
+	status = span_profile_add_source(profile, text, &source);
+	if (!status)
+		status = span_fit(gathered->samples, gathered->n, source, profile, &report);
+	if (status)
+		return status;
+	/* The report goes where the profile does not. */
+	print_report(tune->output && strcmp(tune->output, "-") ? stdout : stderr, &report);
+	span_fit_report_free(&report);
+	return SPAN_OK;
+}
+
+static span_status read_all(struct tune *tune, struct gathered *gathered, span_profile *profile)
+{
+	span_status status = SPAN_OK;
+
+	for (int i = 0; i < tune->n_words && !status; i++) {
+		if (tune_is_json(tune->words[i])) {
+			status = tune_read_nvbandwidth(tune->words[i], profile);
+			gathered->read += !status;
+		} else {
+			status = gather(tune, tune->words[i], gathered);
+		}
+	}
+	if (!status && gathered->n)
+		status = fit_logs(tune, gathered, profile);
+	if (!status && !gathered->read)
+		status = SPAN_EPARSE; /* each log was told */
+	return status;
+}
+
+static int run(struct tune *tune)
+{
+	struct gathered gathered = { 0 };
+	span_profile *profile = NULL;
+	FILE *out = NULL;
+	span_status status = span_profile_create(tune->name ? tune->name
+	                                                    : base_name(tune->words[0]),
+	                                         &profile);
+
+	if (!status)
+		status = read_all(tune, &gathered, profile);
+	if (!status)
+		out = tune_out(tune);
+	if (out)
+		status = span_profile_save(profile, out);
+	free(gathered.samples);
+	span_profile_free(profile);
+	if (!out || status)
+		return EXIT_BAD;
+	return gathered.refused ? EXIT_FINDINGS : EXIT_FINE;
+}
+
+const struct tune_command command_fit = {
+	.name = "fit",
+	.words = "LOG...",
+	.summary = "A profile from the output of nccl-tests, and nvbandwidth's JSON",
+	.options = "crnapNo",
+	.least_words = 1,
+	.most_words = 4096,
+	.help = "LOG is what nccl-tests printed, as it was kept: any version, behind mpirun, with\n"
+		"lines of NCCL INFO between; - is standard input. What a log does not say (a sweep\n"
+		"that kept only rows) the options say. Repeats of a size make the noise known: run\n"
+		"tests twice.\n"
+		"To let the plugin choose, measure algorithms apart: NCCL_ALGO=Ring, NCCL_ALGO=NVLS.\n"
+		"The profile goes to --output, a report of noise and residuals to standard output.\n\n"
+		"Examples:\n"
+		"  span-tune fit ring.txt nvls.txt -o mine.profile --name 'H100 x 4'\n"
+		"  span-tune fit rows.txt --coll AllReduce --algo Tree --ranks 16 --nodes 2\n",
+	.run = run,
+};
