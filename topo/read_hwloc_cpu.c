@@ -160,28 +160,25 @@ static span_status set_affinity(struct graph_node *node, const struct hw_set *se
 	return machine_set_text(&node->affinity, text);
 }
 
-/* The only package that shares processors with a set, as an object; -1 for none or several. */
+/* The first package that shares processors with a set, as an object, and how many do; -1: none. */
 static span_status package_of(const struct hw_reader *reader, const struct hw_set *set,
-                              int32_t *package)
+                              int32_t *package, int32_t *found)
 {
 	const struct hw_tree *tree = reader->tree;
 	struct hw_set *own = malloc(sizeof(*own));
 	span_status status = own ? SPAN_OK : no_memory(reader);
-	int32_t found = 0, i;
+	int32_t i;
 
 	*package = -1;
+	*found = 0;
 	for (i = 0; !status && i < tree->n_objects; i++) {
 		if (tree->objects[i].type != HW_PACKAGE)
 			continue;
 		status = hw_read_set(tree, tree->objects[i].element, "cpuset", own);
-		if (!status && hw_set_meets(own, set)) {
+		if (!status && hw_set_meets(own, set) && !(*found)++)
 			*package = i;
-			found++;
-		}
 	}
 	free(own);
-	if (found != 1)
-		*package = -1;
 	return status;
 }
 
@@ -191,14 +188,15 @@ static span_status add_cpu(struct hw_reader *reader, int32_t object)
 	struct hw_set *set = &reader->cpu_sets[reader->n_cpus];
 	const char *model, *memory;
 	struct graph_node *node;
-	int32_t package, number;
+	int32_t package, packages, number;
 	span_status status = hw_read_set(reader->tree, from->element, "cpuset", set);
 
 	if (!status)
-		status = package_of(reader, set, &package);
+		status = package_of(reader, set, &package, &packages);
 	if (!status)
 		status = machine_add_node(reader->machine, SPAN_NODE_CPU, 0,
-		                          package < 0 ? reader->host : reader->node_of[package],
+		                          packages == 1 ? reader->node_of[package]
+		                                        : reader->host,
 		                          &number);
 	if (status)
 		return status;

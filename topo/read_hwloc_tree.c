@@ -197,7 +197,7 @@ static span_status read_pci(const struct hw_tree *tree, struct hw_object *object
 	object->pci_device = device;
 	object->pci_subsystem = subvendor << 16 | subdevice;
 	object->link_speed = speed ? strtod(speed, NULL) : 0;
-	if (!(object->link_speed > 0.1 && object->link_speed < 1000))
+	if (!(object->link_speed > 0 && object->link_speed < 1000))
 		object->link_speed = 0;
 	return SPAN_OK;
 }
