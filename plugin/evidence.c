@@ -8,10 +8,10 @@
 #include "topo/log.h"
 
 /* Sizes are looked at in quarters of an octave, up to what curves are good for; a border between
- * two of them is then found by halving, to a thousandth. */
+ * two of them is then found by halving, to a hundredth: no time is known better. */
 #define OCTAVES     50
 #define QUARTERS    4
-#define BORDER_FINE 1000
+#define BORDER_FINE 100
 
 /* Borders within a quarter of an octave; two cells cross once or twice. */
 #define MOST_CHANGES 32
@@ -19,10 +19,15 @@
 /* How far the model's times are trusted where a profile does not say: caution, no measurement. */
 #define MODEL_SPREAD 0.1
 
-/* Times of the cells at one size, 0 where there is none, and their relative deviations. */
+/* Times of the cells at one size, 0 where there is none. */
 struct times {
 	double us[SPAN_CELLS];
-	double spread[SPAN_CELLS];
+};
+
+/* What a cell's time may be at most, as a share of another's, to beat it: the same at all sizes,
+ * so computed once for a collective. */
+struct bars {
+	double share[SPAN_CELLS][SPAN_CELLS];
 };
 
 /* --- preparing ------------------------------------------------------------------------------ */
@@ -91,19 +96,46 @@ span_status span_evidence_prepare(const span_profile *profile, int32_t ranks, in
 
 /* --- one size ------------------------------------------------------------------------------- */
 
-struct curves {
-	const span_curve *of[SPAN_CELLS];
+/* One collective: its curves, and what it takes to beat by measurement and by the model. */
+struct contest {
+	const struct span_evidence *evidence;
+	int coll;
+	const span_curve *curves[SPAN_CELLS];
+	struct bars measured, model;
 };
 
-static struct curves find_curves(const struct span_evidence *evidence, int coll)
+/* More than the margin must be saved, and more than the noise of both. */
+static double bar_of(double margin, double spread, double other)
 {
-	struct curves curves = { { NULL } };
+	return 1 - fmax(margin, hypot(spread, other));
+}
 
-	for (int cell = 0; cell < SPAN_CELLS && evidence->profile; cell++)
-		curves.of[cell] = span_profile_curve(evidence->profile, coll, cell / SPAN_PROTOS,
-		                                     cell % SPAN_PROTOS, evidence->ranks,
-		                                     evidence->nodes);
-	return curves;
+static const span_curve *find_curve(const struct span_evidence *evidence, int coll, int cell)
+{
+	if (!evidence->profile)
+		return NULL;
+	return span_profile_curve(evidence->profile, coll, cell / SPAN_PROTOS, cell % SPAN_PROTOS,
+	                          evidence->ranks, evidence->nodes);
+}
+
+static void prepare_contest(const struct span_evidence *evidence, int coll,
+                            struct contest *contest)
+{
+	const span_curve **curves = contest->curves;
+
+	contest->evidence = evidence;
+	contest->coll = coll;
+	for (int cell = 0; cell < SPAN_CELLS; cell++)
+		curves[cell] = find_curve(evidence, coll, cell);
+	for (int a = 0; a < SPAN_CELLS; a++)
+		for (int b = 0; b < SPAN_CELLS; b++) {
+			contest->model.share[a][b] = bar_of(evidence->margin, evidence->model_spread,
+			                                    evidence->model_spread);
+			if (curves[a] && curves[b])
+				contest->measured.share[a][b] = bar_of(evidence->margin,
+				                                       curves[a]->spread,
+				                                       curves[b]->spread);
+		}
 }
 
 static bool covers(const span_curve *curve, double bytes)
@@ -113,31 +145,29 @@ static bool covers(const span_curve *curve, double bytes)
 }
 
 /* A curve is believed up to an octave beyond what was measured. */
-static struct times measured_times(const struct curves *curves, double bytes)
+static struct times measured_times(const struct contest *contest, double bytes)
 {
-	struct times times = { { 0 }, { 0 } };
+	struct times times = { { 0 } };
 	const span_curve *curve;
 
 	for (int cell = 0; cell < SPAN_CELLS; cell++) {
-		curve = curves->of[cell];
-		if (!curve || !covers(curve, bytes))
-			continue;
-		times.us[cell] = span_curve_us(curve, bytes);
-		times.spread[cell] = curve->spread;
+		curve = contest->curves[cell];
+		if (curve && covers(curve, bytes))
+			times.us[cell] = span_curve_us(curve, bytes);
 	}
 	return times;
 }
 
-static struct times model_times(const struct span_evidence *evidence, int coll, uint64_t bytes)
+static struct times model_times(const struct contest *contest, uint64_t bytes)
 {
-	struct times times = { { 0 }, { 0 } };
+	const struct span_evidence *evidence = contest->evidence;
+	struct times times = { { 0 } };
 	double us;
 
 	for (int cell = 0; cell < SPAN_CELLS && evidence->has_model; cell++) {
-		us = span_nccl_model_us(&evidence->model, coll, cell / SPAN_PROTOS,
+		us = span_nccl_model_us(&evidence->model, contest->coll, cell / SPAN_PROTOS,
 		                        cell % SPAN_PROTOS, bytes, 1);
 		times.us[cell] = us > 0 ? us : 0;
-		times.spread[cell] = evidence->model_spread;
 	}
 	return times;
 }
@@ -152,23 +182,21 @@ static uint32_t known(const struct times *times)
 }
 
 /* Of `others`, those that a cell beats, and the smallest share of time that it saves. */
-static uint32_t beaten(const struct times *times, int cell, uint32_t others, double margin,
-                       float *gain)
+static uint32_t beaten(const struct times *times, const struct bars *bars, int cell,
+                       uint32_t others, float *gain)
 {
+	double us = times->us[cell], least = HUGE_VAL;
 	uint32_t cells = 0;
-	double saved, noise;
 
-	*gain = 1;
-	for (int other = 0; other < SPAN_CELLS; other++) {
-		if (!(others >> other & 1) || other == cell)
-			continue;
-		saved = 1 - times->us[cell] / times->us[other];
-		noise = hypot(times->spread[cell], times->spread[other]);
-		if (!(saved > fmax(margin, noise)))
-			continue;
-		cells |= 1u << other;
-		*gain = saved < *gain ? (float)saved : *gain;
+	for (uint32_t left = others & ~(1u << cell); left; left &= left - 1) {
+		int other = __builtin_ctz(left);
+
+		if (us < times->us[other] * bars->share[cell][other]) {
+			cells |= 1u << other;
+			least = times->us[other] < least ? times->us[other] : least;
+		}
 	}
+	*gain = cells ? (float)(1 - us / least) : 0;
 	return cells;
 }
 
@@ -182,19 +210,18 @@ static struct span_choice choice_of(int cell, enum span_reason reason)
 }
 
 /* Append the cells that beat one of `others`, fastest first; returns how many. */
-static int rank_cells(const struct times *times, uint32_t others, double margin,
+static int rank_cells(const struct times *times, const struct bars *bars, uint32_t others,
                       enum span_reason reason, struct span_choice *choices)
 {
-	uint32_t cells = known(times);
 	struct span_choice choice;
 	double us[SPAN_CELLS];
 	int n = 0, at;
 
-	for (int cell = 0; cell < SPAN_CELLS; cell++) {
-		if (!(cells >> cell & 1))
-			continue;
+	for (uint32_t left = known(times); left; left &= left - 1) {
+		int cell = __builtin_ctz(left);
+
 		choice = choice_of(cell, reason);
-		choice.beats = beaten(times, cell, others, margin, &choice.gain);
+		choice.beats = beaten(times, bars, cell, others, &choice.gain);
 		if (!choice.beats)
 			continue;
 		for (at = n++; at > 0 && us[at - 1] > times->us[cell]; at--) {
@@ -208,19 +235,18 @@ static int rank_cells(const struct times *times, uint32_t others, double margin,
 }
 
 /* Measurements judge the cells they know, if they know two; the model judges the others. */
-static void judge(const struct span_evidence *evidence, const struct curves *curves, int coll,
-                  uint64_t bytes, struct span_segment *segment)
+static void judge(const struct contest *contest, uint64_t bytes, struct span_segment *segment)
 {
-	struct times measured = measured_times(curves, (double)bytes);
-	struct times model = model_times(evidence, coll, bytes);
+	struct times measured = measured_times(contest, (double)bytes);
+	struct times model = model_times(contest, bytes);
 	uint32_t compared = known(&measured);
 
 	if (!(compared & (compared - 1)))
 		compared = 0; /* a single time compares with nothing */
 	segment->first = bytes;
-	segment->n = rank_cells(&measured, compared, evidence->margin, SPAN_BY_MEASUREMENT,
+	segment->n = rank_cells(&measured, &contest->measured, compared, SPAN_BY_MEASUREMENT,
 	                        segment->choices);
-	segment->n += rank_cells(&model, known(&model) & ~compared, evidence->margin, SPAN_BY_MODEL,
+	segment->n += rank_cells(&model, &contest->model, known(&model) & ~compared, SPAN_BY_MODEL,
 	                         segment->choices + segment->n);
 }
 
@@ -241,14 +267,13 @@ static bool same(const struct span_segment *a, const struct span_segment *b)
 
 /* Where, between a size that is judged like `before` and the one of *after, that ends; *after
  * becomes the judgement from there. */
-static void find_border(const struct span_evidence *evidence, const struct curves *curves,
-                        int coll, const struct span_segment *before, uint64_t low,
-                        struct span_segment *after)
+static void find_border(const struct contest *contest, const struct span_segment *before,
+                        uint64_t low, struct span_segment *after)
 {
 	struct span_segment middle;
 
 	while (after->first - low > 1 + low / BORDER_FINE) {
-		judge(evidence, curves, coll, low + (after->first - low) / 2, &middle);
+		judge(contest, low + (after->first - low) / 2, &middle);
 		if (same(before, &middle))
 			low = middle.first;
 		else
@@ -283,8 +308,7 @@ static span_status append(struct list *list, const struct span_segment *segment)
 }
 
 /* Append what changes after `low` up to the size of `end`: mostly nothing or one border. */
-static span_status append_changes(const struct span_evidence *evidence,
-                                  const struct curves *curves, int coll, uint64_t low,
+static span_status append_changes(const struct contest *contest, uint64_t low,
                                   const struct span_segment *end, struct list *list)
 {
 	struct span_segment next;
@@ -293,8 +317,7 @@ static span_status append_changes(const struct span_evidence *evidence,
 	for (int left = MOST_CHANGES; !status && !same(&list->segments[list->n - 1], end); left--) {
 		next = *end;
 		if (left > 0)
-			find_border(evidence, curves, coll, &list->segments[list->n - 1], low,
-			            &next);
+			find_border(contest, &list->segments[list->n - 1], low, &next);
 		low = next.first;
 		status = append(list, &next);
 	}
@@ -304,21 +327,22 @@ static span_status append_changes(const struct span_evidence *evidence,
 span_status span_evidence_segments(const struct span_evidence *evidence, int coll,
                                    struct span_segment **segments, int *n)
 {
-	struct curves curves = find_curves(evidence, coll);
 	struct list list = { NULL, 0 };
+	struct contest contest;
 	struct span_segment next;
 	uint64_t size, last = 1;
 	span_status status;
 
-	judge(evidence, &curves, coll, last, &next);
+	prepare_contest(evidence, coll, &contest);
+	judge(&contest, last, &next);
 	next.first = 0;
 	status = append(&list, &next);
 	for (int i = 1; i < OCTAVES * QUARTERS && !status; i++) {
 		size = grid_size(i / QUARTERS, i % QUARTERS);
 		if (size == last)
 			continue;
-		judge(evidence, &curves, coll, size, &next);
-		status = append_changes(evidence, &curves, coll, last, &next, &list);
+		judge(&contest, size, &next);
+		status = append_changes(&contest, last, &next, &list);
 		last = size;
 	}
 	if (status) {

@@ -229,7 +229,7 @@ Test(decide, a_measurement_holds_for_its_sizes_ranks_and_collective)
 	cr_assert_eq(taken(table, 500, tree, 1), tree); /* an octave below 1 KiB is trusted */
 	cr_assert_eq(taken(table, 513, tree, 1), nvls);
 	cr_assert_eq(taken(table, 2 << 20, tree, 1), nvls);
-	cr_assert_eq(taken(table, (2 << 20) + 5000, tree, 1), tree);
+	cr_assert_eq(taken(table, (2 << 20) + (1 << 16), tree, 1), tree);
 	cr_assert_eq(span_table_segments(table, SPAN_ALL_GATHER), 1);
 	span_table_free(table);
 	table = decide("", elsewhere, 0.05);

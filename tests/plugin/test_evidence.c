@@ -94,11 +94,11 @@ static int chosen_against(const struct span_segment *segment, int own)
 	return own;
 }
 
-/* Borders are found to a thousandth; sizes that near to one are left out. */
+/* Borders are found to a hundredth; sizes that near to one are left out. */
 static int is_near_a_border(const struct span_segment *segments, int n, uint64_t bytes)
 {
 	for (int i = 1; i < n; i++)
-		if (fabs((double)segments[i].first - (double)bytes) <= 1 + (double)bytes / 500)
+		if (fabs((double)segments[i].first - (double)bytes) <= 1 + (double)bytes / 50)
 			return 1;
 	return 0;
 }
