@@ -230,6 +230,13 @@ span_status span_gather_choose_ring(const span_ring *ring, const span_cost_work 
 		return span_fail(SPAN_EINVAL, "span_gather_choose_ring: %s is NULL",
 		                 ring ? "choice" : "ring");
 	status = cost_check_work("span_gather_choose_ring", work);
+	if (!status && ring->report.best.missing > 0) {
+		choice.kind = SPAN_ORDER_RING;
+		choice.crossover = INFINITY;
+		gather_reason_unknown(ring->report.best.missing, &choice);
+		*result = choice;
+		return SPAN_OK;
+	}
 	if (!status)
 		status = span_gather_cluster(ring, &cluster);
 	if (!status)

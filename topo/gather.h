@@ -10,4 +10,7 @@ void gather_reason(const span_cost_cluster *cluster, const span_cost_work *work,
                    span_gather_choice *choice, const span_gather_candidate *best,
                    const char *device);
 
+/* When paths between neighbours are missing, and with them every cost. */
+void gather_reason_unknown(int32_t missing, span_gather_choice *choice);
+
 #endif

@@ -154,3 +154,11 @@ void gather_reason(const span_cost_cluster *cluster, const span_cost_work *work,
 	else
 		why_ring_of_hosts(cluster, choice, best, device);
 }
+
+void gather_reason_unknown(int32_t missing, span_gather_choice *choice)
+{
+	snprintf(choice->reason, sizeof(choice->reason),
+	         "%d of the ring's links have no known path, so no cost can be told, and the ring "
+	         "needs the fewest buffers; say what connects them, such as NICs (nics:8 nic:50GB/s)",
+	         missing);
+}

@@ -42,8 +42,9 @@ SPAN_API span_status span_gather_choose(const span_cost_cluster *cluster,
 
 /* Choose for a topology, one rank on each device of the ring, in its order; groups are those of
  * span_ring_groups. Up to 256 ranks every order is walked over the topology's own links; above,
- * the closed forms of what span_gather_cluster says take their place.
- * SPAN_EINVAL, SPAN_ENOMEM, SPAN_EUNSUPPORTED when there is no path between some of them. */
+ * the closed forms of what span_gather_cluster says take their place. Where neighbours have no
+ * path (span_ring_report: missing) the ring is taken without candidates.
+ * SPAN_EINVAL, SPAN_ENOMEM, SPAN_EUNSUPPORTED when others have none. */
 SPAN_API span_status span_gather_choose_ring(const span_ring *ring, const span_cost_work *work,
                                              span_gather_choice *choice);
 
