@@ -31,6 +31,12 @@ const struct span_option span_option_table[SPAN_OPTIONS] = {
 	[SPAN_OPTION_RULES] = { "SPAN_RULES",
 	                        "explicit rules, which come before everything else",
 	                        "", "a path" },
+	[SPAN_OPTION_TRACE] = { "SPAN_TRACE",
+	                        "a folder for what the profiler saw; without it nothing is recorded",
+	                        "", "a path" },
+	[SPAN_OPTION_TRACE_EVENTS] = { "SPAN_TRACE_EVENTS",
+	                               "how many events of a communicator are kept, the latest",
+	                               "16384", "a number from 1 to 16777216" },
 	[SPAN_OPTION_UNIFORM] = { "SPAN_UNIFORM",
 	                          "1: all nodes are alike, so the GPUs of this one may pick a profile",
 	                          "0", "0 or 1" },
@@ -71,6 +77,20 @@ static span_status set_share(int option, const char *where, const char *value, d
 	return SPAN_OK;
 }
 
+static span_status set_count(int option, const char *where, const char *value, uint32_t most,
+                             uint32_t *count)
+{
+	uint32_t number = 0;
+	const char *c = value;
+
+	for (; isdigit((unsigned char)*c) && number <= most; c++)
+		number = 10 * number + (uint32_t)(*c - '0');
+	if (*c || c == value || !number || number > most)
+		return refuse(option, where, value);
+	*count = number;
+	return SPAN_OK;
+}
+
 static span_status set_path(int option, const char *where, const char *value, char *path)
 {
 	if (strlen(value) >= SPAN_OPTION_BYTES)
@@ -95,6 +115,10 @@ static span_status set(struct span_options *options, int option, const char *whe
 		return set_path(option, where, value, options->profile);
 	case SPAN_OPTION_RULES:
 		return set_path(option, where, value, options->rules);
+	case SPAN_OPTION_TRACE:
+		return set_path(option, where, value, options->trace);
+	case SPAN_OPTION_TRACE_EVENTS:
+		return set_count(option, where, value, 16777216, &options->trace_events);
 	}
 	return SPAN_OK; /* SPAN_CONFIG has been followed already */
 }

@@ -7,12 +7,14 @@
 #define SPAN_PLUGIN_OPTIONS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "topo/span_status.h"
 
 enum span_option_index {
 	SPAN_OPTION_CONFIG, SPAN_OPTION_ENABLE, SPAN_OPTION_EXPLAIN, SPAN_OPTION_MARGIN,
-	SPAN_OPTION_PROFILE, SPAN_OPTION_RULES, SPAN_OPTION_UNIFORM,
+	SPAN_OPTION_PROFILE, SPAN_OPTION_RULES, SPAN_OPTION_TRACE, SPAN_OPTION_TRACE_EVENTS,
+	SPAN_OPTION_UNIFORM,
 	SPAN_OPTIONS
 };
 
@@ -35,6 +37,8 @@ struct span_options {
 	double margin;
 	char profile[SPAN_OPTION_BYTES]; /* "" for none */
 	char rules[SPAN_OPTION_BYTES];
+	char trace[SPAN_OPTION_BYTES];
+	uint32_t trace_events;
 };
 
 /* The value of a variable, NULL if it is not set. */

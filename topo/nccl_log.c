@@ -32,6 +32,7 @@ struct reader {
 	int root;        /* is there a column of that name; -1: no heading yet */
 	int algo, proto; /* that the environment forces */
 	int ranks, gpus; /* by "# Rank" lines; by "nThread", "GPUS=" or "-g" */
+	int nodes;       /* by "# span:" lines */
 	int n_hosts;
 	char (*hosts)[HOST_BYTES];
 	int n_told;
@@ -221,6 +222,8 @@ static void end_run(struct reader *reader)
 		ranks = reader->ranks ? reader->ranks : reader->gpus > 1 ? reader->gpus
 		                                                         : 0;
 	if (!nodes)
+		nodes = reader->nodes;
+	if (!nodes)
 		nodes = reader->n_hosts ? reader->n_hosts : reader->gpus > 1;
 	if (!ranks)
 		ranks = ranks_of_ratio(coll, reader->ratio);
@@ -264,7 +267,7 @@ static span_status agree_on_collective(const struct reader *reader)
 static void begin_run(struct reader *reader)
 {
 	end_run(reader);
-	reader->ranks = reader->gpus = reader->n_hosts = 0;
+	reader->ranks = reader->gpus = reader->n_hosts = reader->nodes = 0;
 	reader->n_told = 0;
 }
 
@@ -383,6 +386,16 @@ static void read_counts(struct reader *reader, const char *line)
 		reader->gpus = number_after(line, " -g ");
 }
 
+/* "# span: ranks 8 nodes 1 all_reduce_perf ALGO=RING PROTO=LL", of the plugin's profiler. */
+static void read_span(struct reader *reader, const char *line)
+{
+	if (!strstr(line, "# span: "))
+		return;
+	begin_run(reader);
+	reader->ranks = number_after(line, "ranks ");
+	reader->nodes = number_after(line, "nodes ");
+}
+
 static int is_heading(const char *line)
 {
 	return strstr(line, "size") && strstr(line, "count") && strstr(line, "type") &&
@@ -401,6 +414,7 @@ static span_status read_line(struct reader *reader, char *line)
 		end_run(reader);
 		reader->rows = 0;
 	}
+	read_span(reader, line);
 	read_perf(reader, line);
 	read_counts(reader, line);
 	read_environment(reader, line);

@@ -3,7 +3,8 @@
  * The output is read as people keep it: any version's columns (with and without redop and root,
  * out of place alone or both, "#wrong" or "error", N/A), behind the prefixes of mpirun
  * ("[1,0]<stdout>:"), srun ("0: ") and logging systems (time stamps), cut into pieces by lines
- * of "NCCL INFO", several runs in one file, and rows kept without their heading. What a row
+ * of "NCCL INFO", several runs in one file, and rows kept without their heading; also as the
+ * plugin's profiler writes samples, with "# span:" lines between the rows. What a row
  * does not say is taken, in this order, from
  *   - the caller's options;
  *   - the lines before it: "X_perf", "# Rank ..." with its hosts, "nThread", "ALGO=", "PROTO=",

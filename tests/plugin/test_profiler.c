@@ -1,0 +1,246 @@
+#include "plugin/profiler.h"
+
+#include <criterion/criterion.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tests/plugin/profiler_run.h"
+#include "topo/nccl_log.h"
+
+/* A folder of its own, and the file that the run above leaves in it. */
+static char folder[64];
+
+static void make_folder(void)
+{
+	strcpy(folder, "/tmp/span-profiler-XXXXXX");
+	cr_assert(mkdtemp(folder));
+}
+
+static const char *file_of(const char *ending)
+{
+	static char path[160];
+
+	snprintf(path, sizeof(path), "%s/span-0000000000000abc-rank3.%s", folder, ending);
+	return path;
+}
+
+static void remove_folder(void)
+{
+	remove(file_of("trace.json"));
+	remove(file_of("jsonl"));
+	remove(file_of("samples.txt"));
+	rmdir(folder);
+}
+
+TestSuite(profiler, .init = make_folder, .fini = remove_folder);
+
+static json_t *read_trace(void)
+{
+	json_error_t error;
+	json_t *trace = json_load_file(file_of("trace.json"), 0, &error);
+
+	cr_assert(trace, "%s, line %d", error.text, error.line);
+	return trace;
+}
+
+Test(profiler, without_a_folder_nothing_is_asked_for)
+{
+	int mask = 12345;
+
+	cr_assert_null(profiler_run_open(NULL, NULL, &mask));
+	cr_assert_eq(mask, 0);
+	cr_assert_null(profiler_run_all_reduce(NULL, 1, 1, 1, 2));
+	ncclProfiler_v5.finalize(NULL);
+}
+
+Test(profiler, a_wrong_option_records_nothing)
+{
+	int mask = 12345;
+
+	cr_assert_null(profiler_run_open(folder, "many", &mask));
+	cr_assert_eq(mask, 0);
+}
+
+Test(profiler, a_collective_takes_from_its_first_channel_to_its_last)
+{
+	int mask;
+	void *context = profiler_run_open(folder, NULL, &mask);
+	json_t *trace, *args;
+
+	cr_assert_eq(mask, NCCL_EVENT_COLL | NCCL_EVENT_P2P | NCCL_EVENT_KERNEL_CHANNEL);
+	profiler_run_all_reduce(context, 1000, 3, 5000000, 5250000);
+	ncclProfiler_v5.finalize(context);
+	trace = read_trace();
+	args = json_object_get(json_array_get(json_object_get(trace, "traceEvents"), 1), "args");
+	cr_assert_float_eq(json_number_value(json_object_get(args, "us")), 250, 1e-9);
+	cr_assert_eq(json_integer_value(json_object_get(args, "bytes")), 4000);
+	cr_assert_str_eq(json_string_value(json_object_get(args, "clock")), "gpu");
+	cr_assert_float_eq(json_number_value(json_object_get(args, "busbw_GBps")), 0.024, 5e-4);
+	cr_assert_str_eq(json_string_value(json_object_get(json_object_get(trace, "otherData"),
+	                                                   "name")), "a \"name\"");
+	json_decref(trace);
+}
+
+Test(profiler, a_channel_that_has_not_ended_leaves_no_time)
+{
+	int mask;
+	void *context = profiler_run_open(folder, NULL, &mask);
+	void *handle = profiler_run_all_reduce(context, 1000, 3, 5000, 6000), *child = NULL;
+	struct nccl_event_v5 event = { .head = { .type64 = NCCL_EVENT_KERNEL_CHANNEL,
+		                                 .parent = handle } };
+	json_t *trace, *args;
+
+	event.kernel.clock = 5500;
+	ncclProfiler_v5.start(context, &child, &event);
+	ncclProfiler_v5.finalize(context);
+	trace = read_trace();
+	args = json_object_get(json_array_get(json_object_get(trace, "traceEvents"), 1), "args");
+	cr_assert_null(json_object_get(args, "us"));
+	cr_assert_str_eq(json_string_value(json_object_get(args, "clock")), "launch");
+	json_decref(trace);
+}
+
+Test(profiler, the_latest_events_are_kept_and_the_others_counted)
+{
+	int mask;
+	void *context = profiler_run_open(folder, "8", &mask);
+	json_t *trace, *events, *other;
+
+	for (size_t i = 1; i <= 20; i++)
+		profiler_run_all_reduce(context, i, 1, 1000, 2000);
+	ncclProfiler_v5.finalize(context);
+	trace = read_trace();
+	events = json_object_get(trace, "traceEvents");
+	other = json_object_get(trace, "otherData");
+	cr_assert_eq(json_array_size(events), 9);
+	cr_assert_eq(json_integer_value(json_object_get(
+	                     json_object_get(json_array_get(events, 1), "args"), "count")), 13);
+	cr_assert_eq(json_integer_value(json_object_get(other, "overwritten")), 12);
+	cr_assert_eq(json_integer_value(json_object_get(other, "dropped")), 0);
+	json_decref(trace);
+}
+
+Test(profiler, an_event_is_dropped_where_the_oldest_was_not_launched)
+{
+	struct nccl_event_v5 event = { .head = { .type64 = NCCL_EVENT_P2P } };
+	int mask;
+	void *context = profiler_run_open(folder, "2", &mask), *handle[3];
+	json_t *trace;
+
+	event.p2p.p2p.func = "Send";
+	event.p2p.p2p.datatype = "ncclInt8";
+	for (int i = 0; i < 3; i++)
+		ncclProfiler_v5.start(context, &handle[i], &event);
+	cr_assert(handle[0] && handle[1] && !handle[2]);
+	ncclProfiler_v5.stop(handle[2]);
+	ncclProfiler_v5.finalize(context);
+	trace = read_trace();
+	cr_assert_eq(json_integer_value(json_object_get(json_object_get(trace, "otherData"),
+	                                                "dropped")), 1);
+	json_decref(trace);
+}
+
+Test(profiler, handles_from_before_do_no_harm)
+{
+	int mask;
+	void *context = profiler_run_open(folder, "1", &mask), *again;
+	void *old = profiler_run_all_reduce(context, 1, 1, 1000, 2000);
+	struct nccl_event_v5 event = { .head = { .type64 = NCCL_EVENT_KERNEL_CHANNEL,
+		                                 .parent = old } };
+	void *child = NULL;
+	json_t *trace;
+
+	profiler_run_all_reduce(context, 2, 1, 3000, 3500);
+	event.kernel.clock = 1;
+	ncclProfiler_v5.start(context, &child, &event); /* its parent is gone */
+	cr_assert_null(child);
+	ncclProfiler_v5.stop(old);
+	ncclProfiler_v5.finalize(context);
+	ncclProfiler_v5.stop(old);
+	again = profiler_run_open(folder, "1", &mask);
+	cr_assert_eq(again, context, "memory of an ended communicator is used again");
+	ncclProfiler_v5.finalize(again);
+	trace = read_trace();
+	cr_assert_eq(json_array_size(json_object_get(trace, "traceEvents")), 1, "forgotten");
+	json_decref(trace);
+}
+
+Test(profiler, samples_are_what_the_fit_reads)
+{
+	span_nccl_log_options none = { -1, -1, -1, 0, 0 };
+	int mask;
+	void *context = profiler_run_open(folder, NULL, &mask);
+	span_nccl_log log;
+	FILE *file;
+
+	profiler_run_all_reduce(context, 1 << 20, 2, 1000000, 1500000);
+	profiler_run_all_reduce(context, 1 << 10, 2, 2000000, 2010000);
+	ncclProfiler_v5.finalize(context);
+	file = fopen(file_of("samples.txt"), "r");
+	cr_assert(file);
+	cr_assert_eq(span_nccl_log_read(file, "samples", &none, &log), SPAN_OK);
+	fclose(file);
+	cr_assert_eq(log.n, 2);
+	cr_assert_eq(log.samples[0].bytes, 4 << 20);
+	cr_assert_float_eq(log.samples[0].us, 500, 1e-9);
+	cr_assert_eq(log.samples[1].coll, SPAN_ALL_REDUCE);
+	cr_assert_eq(log.samples[1].algo, SPAN_RING);
+	cr_assert_eq(log.samples[1].proto, SPAN_LL128);
+	cr_assert_eq(log.samples[1].ranks, 4);
+	cr_assert_eq(log.samples[1].nodes, 2);
+	span_nccl_log_free(&log);
+}
+
+/* v1 to v3 name the communicator in every event, and bring no clock. */
+Test(profiler, the_versions_before_4_are_named_by_their_events)
+{
+	struct nccl_event_v1 one = { .head = { .type8 = NCCL_EVENT_COLL, .rank = 3 } };
+	struct nccl_event_v3 three = { .head = { .type8 = NCCL_EVENT_COLL, .rank = 3 } };
+	const struct nccl_profiler_v1 *const profilers[] = { &ncclProfiler_v1, &ncclProfiler_v3 };
+	void *const events[] = { &one, &three };
+	static const int kinds[] = { NCCL_EVENT_PROXY_OP, NCCL_EVENT_KERNEL_CHANNEL };
+
+	setenv("SPAN_TRACE", folder, 1);
+	one.coll.comm_hash = three.coll.comm_hash = 0xabc;
+	one.coll.func = 4;
+	one.coll.datatype = 7;
+	one.coll.count = three.coll.count = 10;
+	three.coll.func = "AllReduce";
+	three.coll.datatype = "ncclFloat32";
+	for (int i = 0; i < 2; i++) {
+		struct nccl_event_v1 child = { .head = { .type8 = (uint8_t)kinds[i] } };
+		void *context = NULL, *handle = NULL, *below = NULL;
+		json_t *trace, *args;
+		int mask = 0;
+
+		profilers[i]->init(&context, &mask);
+		cr_assert(mask & kinds[i]);
+		profilers[i]->start(context, &handle, events[i]);
+		child.head.parent = handle;
+		profilers[i]->start(context, &below, &child);
+		usleep(100);
+		profilers[i]->stop(below);
+		profilers[i]->stop(handle);
+		profilers[i]->finalize(context);
+		trace = read_trace();
+		args = json_object_get(json_array_get(json_object_get(trace, "traceEvents"), 1),
+		                       "args");
+		cr_assert_str_eq(json_string_value(json_object_get(args, "func")), "AllReduce");
+		cr_assert_eq(json_integer_value(json_object_get(args, "bytes")), 40);
+		cr_assert_str_eq(json_string_value(json_object_get(args, "clock")), "host");
+		cr_assert_geq(json_number_value(json_object_get(args, "us")), 100);
+		json_decref(trace);
+	}
+}
+
+Test(profiler, a_folder_that_is_not_there_is_no_harm)
+{
+	int mask;
+	void *context = profiler_run_open("/nowhere/at/all", NULL, &mask);
+
+	profiler_run_all_reduce(context, 1, 1, 1000, 2000);
+	cr_assert_eq(ncclProfiler_v5.finalize(context), NCCL_SUCCESS);
+}
