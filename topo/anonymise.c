@@ -204,6 +204,13 @@ static span_status clean_place(const span_topo *topo, const struct secrets *secr
 		snprintf(text, sizeof(text), "%s%.16s", topo->source_kind, *place + bytes);
 		return machine_set_text(place, text);
 	}
+	/* Notes about the machines of a cluster begin with their files. */
+	if (strcmp(topo->source_kind, "cluster") == 0) {
+		const char *node = strstr(*place, ": ");
+
+		snprintf(text, sizeof(text), "machine%.48s", node ? node : "");
+		return machine_set_text(place, text);
+	}
 	scrub(secrets, *place);
 	return SPAN_OK;
 }

@@ -113,8 +113,8 @@ static span_status find_depths(struct cluster *cluster)
 			at = cluster->switches[at].parent;
 		if (steps > cluster->n_switches)
 			return span_fail(SPAN_EPARSE, "%.128s:%d: switch \"%.63s\" is above itself",
-			                 cluster->source->name, cluster->switches[i].line,
-			                 cluster->switches[i].name);
+			                 cluster->source->name, cluster->switches[at].line,
+			                 cluster->switches[at].name);
 		if (cluster->switches[at].depth < 0)
 			cluster->switches[at].depth = 0;
 		depth = cluster->switches[at].depth + steps;

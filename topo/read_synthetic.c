@@ -199,6 +199,18 @@ static void complete(struct synthetic *synthetic)
 		synthetic->nics = synthetic->gpus;
 }
 
+/* All but the one above all. */
+static int32_t switches_of(const struct synthetic *synthetic)
+{
+	int32_t leaves = 0, pods = 0;
+
+	if (synthetic->leaf)
+		leaves = (synthetic->nodes + synthetic->leaf - 1) / synthetic->leaf;
+	if (synthetic->pod)
+		pods = (leaves + synthetic->pod - 1) / synthetic->pod;
+	return leaves + pods;
+}
+
 static span_status check(const struct lines *lines, const struct synthetic *synthetic)
 {
 	if (synthetic->nvlink > 0 && synthetic->xgmi > 0)
@@ -209,6 +221,9 @@ static span_status check(const struct lines *lines, const struct synthetic *synt
 	if (said(synthetic, KEY_POD) && !said(synthetic, KEY_LEAF))
 		return lines_fail(lines, "pod without leaf; say how many hosts are on a leaf switch: "
 		                  "leaf:16");
+	if (switches_of(synthetic) >= GRAPH_MAX_SWITCHES)
+		return lines_fail(lines, "%d leaf switches and spines; at most %d are read",
+		                  switches_of(synthetic), GRAPH_MAX_SWITCHES - 1);
 	if (said(synthetic, KEY_POD_OVERSUBSCRIPTION) && !said(synthetic, KEY_POD))
 		return lines_fail(lines, "pod-oversubscription without pod; say how many leaf "
 		                  "switches are under a spine: pod:8");
