@@ -41,6 +41,20 @@ static bool is_safe(const char *name)
 	       name[strspn(name, letters)] == '\0';
 }
 
+/* A message is one line, whatever a file calls its hosts. */
+static span_status refuse_name(const struct host *host)
+{
+	char shown[61];
+
+	snprintf(shown, sizeof(shown), "%s", host->name);
+	for (char *c = shown; *c; c++)
+		if (*c < ' ' || *c > '~')
+			*c = '?';
+	return span_fail(SPAN_EINVAL, "order: %s is called \"%s\", which cannot stand in a list of "
+	                 "hosts; a name has letters, digits, \".\", \"-\" and \"_\"", host->own,
+	                 shown);
+}
+
 static span_status name_host(const span_topo *topo, const struct place *place, int32_t h,
                              struct host *host)
 {
@@ -50,11 +64,7 @@ static span_status name_host(const span_topo *topo, const struct place *place, i
 	host->number = place->first_host + h;
 	snprintf(host->own, sizeof(host->own), "h%d", host->number);
 	host->name = *name ? name : host->own;
-	if (is_safe(host->name))
-		return SPAN_OK;
-	return span_fail(SPAN_EINVAL, "order: %s is called \"%.60s\", which cannot stand in a list "
-	                 "of hosts; a name has letters, digits, \".\", \"-\" and \"_\"", host->own,
-	                 host->name);
+	return is_safe(host->name) ? SPAN_OK : refuse_name(host);
 }
 
 static int compare_hosts(const void *left, const void *right)
