@@ -356,8 +356,7 @@ static span_status read_document(struct reader *reader, json_t *root)
 	return status;
 }
 
-/* What the document says about itself. A corrected topology cannot be taken back to what NCCL
- * would believe; the other way round, it stays what it was written as. */
+/* What the document says about itself. */
 static span_status read_head(const struct source *source, json_t *root, bool *as_nccl)
 {
 	json_t *version = json_object_get(root, "span-topo");
@@ -367,10 +366,33 @@ static span_status read_head(const struct source *source, json_t *root, bool *as
 		                 "format; write the file again with span-topo convert --to json",
 		                 source->name, TOPO_JSON_VERSION);
 	*as_nccl = json_is_true(json_object_get(root, "as_nccl"));
-	if (source->as_nccl && !*as_nccl)
+	return SPAN_OK;
+}
+
+/* Whether NCCL would believe something else: the source was corrected, or has xgmi links. */
+static bool is_corrected(const span_topo *topo)
+{
+	for (int32_t i = 0; i < topo->n_notes; i++)
+		if (topo->notes[i].corrected)
+			return true;
+	for (int32_t m = 0; m < topo->n_machines; m++)
+		for (int32_t i = 0; i < topo->machines[m]->n_links; i++)
+			if (topo->machines[m]->links[i].link_class == SPAN_LINK_XGMI)
+				return true;
+	return false;
+}
+
+/* A corrected topology cannot be taken back to what NCCL would believe; the other way round,
+ * it stays what it was written as. */
+static span_status set_view(const struct source *source, span_topo *topo)
+{
+	if (!source->as_nccl || topo->as_nccl)
+		return SPAN_OK;
+	if (is_corrected(topo))
 		return span_fail(SPAN_EUNSUPPORTED, "%s: written with its corrections; for what NCCL "
 		                 "would believe, give the original, or write this file again with "
 		                 "--as-nccl", source->name);
+	topo->as_nccl = true;
 	return SPAN_OK;
 }
 
@@ -390,6 +412,8 @@ span_status read_topo_json(const struct source *source, span_topo **topo)
 		status = topo_create("json", source->name, as_nccl, &reader.topo);
 	if (!status)
 		status = read_document(&reader, root);
+	if (!status)
+		status = set_view(source, reader.topo);
 	json_decref(root);
 	if (status)
 		span_topo_free(reader.topo);

@@ -278,6 +278,6 @@ span_status topo_write_json(const span_topo *topo, FILE *file)
 		put_note(&writer, &topo->notes[i]);
 	fputs("]}\n", file);
 	if (ferror(file))
-		return span_fail(SPAN_EIO, "JSON: writing failed");
+		return span_fail(SPAN_EIO, "JSON: not everything could be written");
 	return writer.failed ? span_fail(SPAN_ENOMEM, "JSON: no memory for a line") : SPAN_OK;
 }

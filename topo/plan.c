@@ -8,14 +8,27 @@
 
 const struct graph_link *plan_link(const struct machine *machine, int32_t from, int32_t to)
 {
+	const struct graph_link *link, *widest = NULL;
+
+	for (int32_t i = machine->nodes[from].last_link; i >= 0; i = link->earlier) {
+		link = &machine->links[i];
+		if (link->to == to && (!widest || link->bandwidth > widest->bandwidth))
+			widest = link;
+	}
+	return widest;
+}
+
+/* The link to what a device hangs from: by PCIe, even where NVLink or C2C runs beside it. */
+static const struct graph_link *link_up(const struct machine *machine, int32_t from, int32_t to)
+{
 	const struct graph_link *link;
 
 	for (int32_t i = machine->nodes[from].last_link; i >= 0; i = link->earlier) {
 		link = &machine->links[i];
-		if (link->to == to)
+		if (link->to == to && link->link_class == SPAN_LINK_PCI)
 			return link;
 	}
-	return NULL;
+	return plan_link(machine, from, to);
 }
 
 struct plan_bundle plan_bundle(const struct machine *machine, int32_t node)
@@ -91,7 +104,7 @@ static struct plan_item make_item(const struct machine *machine, const int32_t *
 	int32_t here = node, parent;
 
 	while ((parent = parent_of(machine, here)) >= 0) {
-		narrow(&item, plan_link(machine, here, parent));
+		narrow(&item, link_up(machine, here, parent));
 		here = parent;
 		if (!is_passed_over(machine, below, parent)) {
 			item.parent = item_of[parent];

@@ -29,7 +29,7 @@ struct plan {
 span_status plan_create(const struct machine *machine, struct plan *plan);
 void plan_free(struct plan *plan);
 
-/* The link from a node to another of any class, or NULL. */
+/* The widest link from a node to another, or NULL. */
 const struct graph_link *plan_link(const struct machine *machine, int32_t from, int32_t to);
 
 /* NVLink or xgmi that leaves a node: count and bandwidth of all links together. */

@@ -320,7 +320,7 @@ span_status topo_write_svg(const span_topo *topo, const int32_t *ring, int32_t n
 		measure(&page);
 		put_page(&page, file);
 		if (ferror(file))
-			status = span_fail(SPAN_EIO, "picture: writing failed");
+			status = span_fail(SPAN_EIO, "picture: not everything could be written");
 	}
 	for (int32_t i = 0; i < page.n_kinds; i++)
 		svg_plan_free(&page.kinds[i].plan);

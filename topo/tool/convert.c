@@ -83,7 +83,7 @@ static int run_convert(struct tool *tool)
 }
 
 static const struct tool_option options[] = {
-	{ "to", "FORMAT", "json: everything; nccl: XML for NCCL_TOPO_FILE" },
+	{ "to", "FORMAT", "json, nccl or synthetic" },
 	{ "host", "NUMBER", "which host of a cluster NCCL's file describes (0)" },
 	{ 0 },
 };
@@ -94,7 +94,10 @@ const struct tool_command command_convert = {
 	.summary = "the same in another format",
 	.most_words = 1,
 	.options = options,
-	.help = "Examples:\n"
+	.help = "json is everything, for span-topo to read again; nccl is XML for NCCL_TOPO_FILE;\n"
+	        "synthetic is the line of words that comes nearest, and says what it loses.\n"
+	        "\n"
+	        "Examples:\n"
 	        "  span-topo convert --to json -o today.json\n"
 	        "  span-topo convert --to nccl -o topo.xml \"synthetic:gpus:8 nics:8\"\n"
 	        "  NCCL_TOPO_FILE=topo.xml mpirun ...\n",

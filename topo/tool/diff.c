@@ -212,7 +212,7 @@ static int run_diff(struct tool *tool)
 const struct tool_command command_diff = {
 	.name = "diff",
 	.words = "X Y",
-	.summary = "devices and paths in which two sources differ; exit status 1 if any",
+	.summary = "devices and paths in which two sources differ",
 	.formats = "text json",
 	.least_words = 2,
 	.most_words = 2,

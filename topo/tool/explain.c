@@ -110,21 +110,14 @@ static span_status find_out(const span_topo *topo, char **ids, struct story *sto
 }
 
 /* What the same source is as NCCL would believe it, and its word on the same pair. */
-static span_status ask_nccl(struct tool *tool, struct story *story)
+static void ask_nccl(struct tool *tool, struct story *story)
 {
-	span_topo *nccl = NULL;
+	span_topo *nccl = tool_load_nccl(tool, 2, story->topo);
 	span_topo_node from, to, there;
 	int32_t a, b;
-	bool asked = story->topo->as_nccl || strcmp(story->topo->source_kind, "json") == 0;
-	span_status status;
 
-	if (asked)
-		return SPAN_OK;
-	tool->as_nccl = true;
-	status = tool_load(tool, 2, &nccl);
-	tool->as_nccl = false;
-	if (status)
-		return status;
+	if (!nccl)
+		return;
 	span_topo_node_at(story->topo, story->from, &from);
 	span_topo_node_at(story->topo, story->to, &to);
 	a = span_topo_find(nccl, from.id);
@@ -135,7 +128,6 @@ static span_status ask_nccl(struct tool *tool, struct story *story)
 		                  !span_topo_path_between(nccl, a, b, &story->nccl);
 	}
 	span_topo_free(nccl);
-	return SPAN_OK;
 }
 
 /* --- other people's words ----------------------------------------------------------------- */
@@ -180,7 +172,7 @@ static int32_t common_parent(const struct machine *machine, int32_t a, int32_t b
 	return -1;
 }
 
-/* The word in the matrix of `nvidia-smi topo -m`. It knows NVLinks between two GPUs and the
+/* The word in the matrix of `nvidia-smi topo -m`, "" where it has none. It knows NVLinks between two GPUs and the
  * PCI tree, no routes. */
 static void smi_word(const struct story *story, char *word, size_t bytes)
 {
@@ -192,7 +184,7 @@ static void smi_word(const struct story *story, char *word, size_t bytes)
 	topo_locate(story->topo, story->to, &place_b, &b);
 	if (place_a != place_b || machine->nodes[a].host != machine->nodes[b].host ||
 	    machine->nodes[a].kind == SPAN_NODE_CPU || machine->nodes[b].kind == SPAN_NODE_CPU) {
-		snprintf(word, bytes, "nothing: its matrix has the GPUs and NICs of one host");
+		snprintf(word, bytes, "%s", "");
 		return;
 	}
 	link = plan_link(machine, a, b);
@@ -294,7 +286,11 @@ static void tell(const struct story *story, FILE *out)
 	fprintf(out, "NCCL calls it %s: %s.\n", span_path_class_name(story->path.path_class),
 	        meaning(story->path.path_class));
 	smi_word(story, word, sizeof(word));
-	fprintf(out, "nvidia-smi topo -m calls it %s.\n", word);
+	if (*word)
+		fprintf(out, "nvidia-smi topo -m calls it %s.\n", word);
+	else
+		fprintf(out, "nvidia-smi topo -m has no word for it: its matrix has the GPUs and NICs of "
+		        "one host.\n");
 	tell_nccl(story, out);
 }
 
@@ -362,7 +358,7 @@ static int run_explain(struct tool *tool)
 	if (!status)
 		status = find_out(topo, tool->words, &story);
 	if (!status)
-		status = ask_nccl(tool, &story);
+		ask_nccl(tool, &story);
 	if (!status && !tool_out(tool))
 		status = SPAN_EIO;
 	if (!status && tool_format_is(tool, "json"))

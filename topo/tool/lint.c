@@ -2,75 +2,19 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "topo/json.h"
 #include "topo/lint.h"
 #include "topo/log.h"
-#include "topo/reader.h"
 #include "topo/tool/tool.h"
 
-/* --- both views ----------------------------------------------------------------------------- */
-
-/* Copy a pipe to a file, one byte more than any topology has at most. */
-static bool copy_input(FILE *copy)
-{
-	char buffer[1 << 16];
-	size_t n, left = READER_MAX_BYTES + 1;
-
-	while (left && (n = fread(buffer, 1, left < sizeof(buffer) ? left : sizeof(buffer), stdin))) {
-		if (fwrite(buffer, 1, n, copy) != n)
-			return false;
-		left -= n;
-	}
-	return !ferror(stdin) && fflush(copy) == 0;
-}
-
-/* Standard input is read twice, once for each view: a pipe becomes a file first. *start is
- * where it begins. */
-static span_status make_input_seekable(off_t *start)
-{
-	FILE *copy;
-	bool fine;
-
-	*start = ftello(stdin);
-	if (*start >= 0)
-		return SPAN_OK;
-	*start = 0;
-	copy = tmpfile();
-	fine = copy && copy_input(copy) && dup2(fileno(copy), STDIN_FILENO) >= 0;
-	if (copy)
-		fclose(copy);
-	if (!fine)
-		return span_fail(SPAN_EIO, "lint: standard input cannot be kept in a temporary file; "
-		                 "give the name of a file");
-	return fseeko(stdin, 0, SEEK_SET) ? span_fail(SPAN_EIO, "lint: standard input is lost")
-	                                  : SPAN_OK;
-}
-
-static span_status load_as_nccl(struct tool *tool, off_t start, span_topo **nccl)
-{
-	struct tool second = *tool;
-
-	second.as_nccl = true;
-	if (start >= 0 && fseeko(stdin, start, SEEK_SET))
-		return span_fail(SPAN_EIO, "lint: standard input cannot be read a second time");
-	return tool_load(&second, 0, nccl);
-}
-
 /* The topology as it is read, and as NCCL would believe it; the latter is NULL when the former
- * is that already. */
+ * is that already, or when it cannot be had. */
 static span_status load_views(struct tool *tool, span_topo **topo, span_topo **nccl)
 {
-	bool piped = tool->n_words && strcmp(tool->words[0], "-") == 0;
-	off_t start = -1;
-	span_status status = piped ? make_input_seekable(&start) : SPAN_OK;
+	span_status status = tool_load(tool, 0, topo);
 
-	*topo = *nccl = NULL;
-	if (!status)
-		status = tool_load(tool, 0, topo);
-	if (!status && !tool->as_nccl)
-		status = load_as_nccl(tool, start, nccl);
+	*nccl = status ? NULL : tool_load_nccl(tool, 0, *topo);
 	return status;
 }
 

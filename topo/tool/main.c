@@ -5,9 +5,6 @@
 #include "topo/log.h"
 #include "topo/tool/tool.h"
 
-/* Until they are in the tree. */
-#pragma weak command_order
-
 static const struct tool_command *const commands[] = {
 	&command_show, &command_paths, &command_order, &command_lint, &command_explain,
 	&command_diff, &command_convert,
@@ -15,17 +12,10 @@ static const struct tool_command *const commands[] = {
 
 enum { COMMANDS = sizeof(commands) / sizeof(*commands) };
 
-static void print_message(void *user, span_status status, const char *message)
-{
-	(void)user;
-	(void)status;
-	fprintf(stderr, "span-topo: %s\n", message);
-}
-
 static const struct tool_command *find_command(const char *name)
 {
 	for (int i = 0; i < COMMANDS; i++)
-		if (commands[i] && strcmp(commands[i]->name, name) == 0)
+		if (strcmp(commands[i]->name, name) == 0)
 			return commands[i];
 	return NULL;
 }
@@ -37,9 +27,8 @@ static void print_help(FILE *out)
 	      "See any machine or cluster, trust the picture, get the rank order.\n"
 	      "\n", out);
 	for (int i = 0; i < COMMANDS; i++)
-		if (commands[i])
-			fprintf(out, "  %-9s%-15s%s\n", commands[i]->name, commands[i]->words,
-			        commands[i]->summary);
+		fprintf(out, "  %-9s%-22s%s\n", commands[i]->name, commands[i]->words,
+		        commands[i]->summary);
 	fputs("\n"
 	      "`span-topo COMMAND --help` lists the options of a command. SOURCE is a file, - for\n"
 	      "standard input, \"synthetic:nodes:4 gpus:8\", or host (the default): this machine.\n"
@@ -77,14 +66,15 @@ static bool asks_program(int argc, char **argv, int *code)
 	return true;
 }
 
-/* Flush and close what was written: here a full disk or a closed pipe shows. */
+/* Flush and close what was written: here a full disk or a closed pipe shows. A run that has
+ * failed already has said why. */
 static int close_output(FILE *file, const char *name, int code)
 {
 	bool failed = ferror(file) != 0;
 
 	if (fclose(file) != 0)
 		failed = true;
-	if (!failed)
+	if (!failed || code == EXIT_BAD)
 		return code;
 	span_fail(SPAN_EIO, "%s: not everything could be written", name);
 	return EXIT_BAD;
@@ -111,7 +101,7 @@ int main(int argc, char **argv)
 {
 	int code;
 
-	span_set_log(print_message, NULL);
+	span_set_log(tool_message, NULL);
 	/* hwloc prints a banner when a system contradicts itself; the notes tell of it instead. */
 	setenv("HWLOC_HIDE_ERRORS", "2", 0);
 	if (!asks_program(argc, argv, &code))

@@ -1,5 +1,5 @@
 /* Options of span-topo: those of every command, those of one. */
-#include <errno.h>
+#include <ctype.h>
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
@@ -83,8 +83,9 @@ static void print_formats(FILE *out, const char *formats)
 
 void tool_help(const struct tool_command *command, FILE *out)
 {
-	fprintf(out, "usage: span-topo %s [OPTION...] %s\n\n%s.\n\n", command->name,
-	        command->words, command->summary);
+	fprintf(out, "usage: span-topo %s [OPTION...] %s\n\n%c%s.\n\n", command->name,
+	        command->words, toupper((unsigned char)command->summary[0]),
+	        command->summary + 1);
 	for (int i = 0; i < count_own(command); i++) {
 		char name[32];
 
@@ -135,6 +136,19 @@ static span_status set_format(struct tool *tool, const char *word)
 	return SPAN_OK;
 }
 
+/* After getopt's '?': optopt is 0 for a long name it does not know, the value of a flag that
+ * came with an argument, or a letter it does not know, alone or among others. */
+static span_status unknown_option(const struct tool *tool, char **argv)
+{
+	char letter[3] = { '-', (char)optopt, 0 };
+
+	if (!optopt)
+		return wrong(tool, "option", argv[optind - 1], "is not known");
+	if (optopt >= AS_NCCL || strncmp(argv[optind - 1], "--", 2) == 0)
+		return wrong(tool, "option", argv[optind - 1], "takes no argument");
+	return wrong(tool, "option", letter, "is not known");
+}
+
 static span_status take_option(struct tool *tool, int option, char **argv)
 {
 	switch (option) {
@@ -152,9 +166,7 @@ static span_status take_option(struct tool *tool, int option, char **argv)
 	case ':':
 		return wrong(tool, "option", argv[optind - 1], "needs an argument");
 	case '?':
-		return wrong(tool, "option", argv[optind - 1],
-		             optopt && optopt < OWN ? "is not known"
-		                                    : "is not known, or takes no argument");
+		return unknown_option(tool, argv);
 	}
 	tool->values[option - OWN] = optarg ? optarg : "";
 	return SPAN_OK;

@@ -31,8 +31,10 @@ static span_status put_device(const span_topo *topo, int32_t number, FILE *out)
 		                   bus, "name", name, "dev", (int)node.dev, "rank",
 		                   (int)node.rank);
 	}
-	if (!object || json_dumpf(object, out, 0))
-		status = span_fail(SPAN_ENOMEM, "paths: no memory for a device, or no room for it");
+	if (!object)
+		status = span_fail(SPAN_ENOMEM, "paths: no memory for a device");
+	else if (json_dumpf(object, out, 0))
+		status = span_fail(SPAN_EIO, "paths: not everything could be written");
 	json_decref(object);
 	free(name);
 	free(bus);
@@ -64,7 +66,8 @@ static span_status put_path(const span_topo *topo, int32_t from, int32_t to, FIL
 	span_topo_node_at(topo, to, &b);
 	fprintf(out, "{\"from\": \"%s\", \"to\": \"%s\", \"class\": \"%s\", \"GBps\": %.9g}", a.id,
 	        b.id, span_path_class_name(path.path_class), path.bandwidth / 1e9);
-	return SPAN_OK;
+	return ferror(out) ? span_fail(SPAN_EIO, "paths: not everything could be written")
+	                   : SPAN_OK;
 }
 
 static span_status put_paths(const span_topo *topo, const int32_t *nodes, int32_t n, FILE *out)
@@ -72,7 +75,7 @@ static span_status put_paths(const span_topo *topo, const int32_t *nodes, int32_
 	span_status status = SPAN_OK;
 
 	fputs("], \"paths\": [\n", out);
-	for (int32_t i = 0; i < n; i++)
+	for (int32_t i = 0; !status && i < n; i++)
 		for (int32_t k = 0; !status && k < n; k++) {
 			status = put_path(topo, nodes[i], nodes[k], out);
 			fputs(i + 1 < n || k + 1 < n ? ",\n" : "\n", out);
@@ -134,7 +137,7 @@ static span_status paths_text(const span_topo *topo, FILE *out)
 {
 	static const span_node_kind kinds[] = { SPAN_NODE_GPU, SPAN_NODE_NIC, SPAN_NODE_CPU };
 
-	tool_wrap(out, 4, "", span_topo_source_name(topo));
+	fprintf(out, "%s (%s)\n", topo->source_name, topo->source_kind);
 	for (int32_t i = 0; i < topo->n_machines; i++) {
 		int32_t place = 0, places = text_places(topo, i, &place);
 

@@ -47,19 +47,16 @@ static void print_parts(const struct machine *machine, char *text, size_t bytes)
 
 static void print_title(const span_topo *topo, FILE *out)
 {
-	char parts[128], text[512];
+	int32_t hosts = span_topo_hosts(topo);
+	char parts[128];
 
 	print_parts(topo->machines[0], parts, sizeof(parts));
+	fprintf(out, "%s (%s)\n%s", topo->source_name, topo->source_kind,
+	        text_count(hosts, "host", "hosts").text);
 	if (topo->n_machines == 1)
-		snprintf(text, sizeof(text), "%.300s (%s): %s%s %s", span_topo_source_name(topo),
-		         span_topo_source_kind(topo),
-		         text_count(span_topo_hosts(topo), "host", "hosts").text,
-		         topo->n_places > 1 ? ", each with" : " with", parts);
+		fprintf(out, "%s with %s\n", topo->n_places > 1 ? ", each" : "", parts);
 	else
-		snprintf(text, sizeof(text), "%.300s (%s): %s of %d kinds",
-		         span_topo_source_name(topo), span_topo_source_kind(topo),
-		         text_count(span_topo_hosts(topo), "host", "hosts").text, topo->n_machines);
-	tool_wrap(out, 4, "", text);
+		fprintf(out, " of %d kinds\n", topo->n_machines);
 	if (topo->as_nccl)
 		fprintf(out, "as NCCL would believe: nothing corrected, xgmi left out\n");
 }

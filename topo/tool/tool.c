@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "topo/anonymise.h"
+#include "topo/graph.h"
 #include "topo/log.h"
 #include "topo/reader.h"
 
@@ -25,7 +26,6 @@ span_status tool_load(struct tool *tool, int word, span_topo **topo)
 {
 	span_topo_options options = { .size = sizeof(options), .as_nccl = tool->as_nccl };
 	const char *source = word < tool->n_words ? tool->words[word] : NULL;
-
 	span_status status;
 
 	if (source && strcmp(source, "-") == 0)
@@ -33,6 +33,30 @@ span_status tool_load(struct tool *tool, int word, span_topo **topo)
 	else
 		status = span_topo_load(source, &options, topo);
 	return !status && tool->anonymise ? topo_anonymise(*topo) : status;
+}
+
+span_topo *tool_load_nccl(struct tool *tool, int word, const span_topo *topo)
+{
+	span_topo *nccl = NULL;
+
+	if (topo->as_nccl)
+		return NULL;
+	span_set_log(NULL, NULL);
+	tool->as_nccl = true;
+	if (tool_load(tool, word, &nccl)) {
+		span_topo_free(nccl);
+		nccl = NULL;
+	}
+	tool->as_nccl = false;
+	span_set_log(tool_message, NULL);
+	return nccl;
+}
+
+void tool_message(void *user, span_status status, const char *message)
+{
+	(void)user;
+	(void)status;
+	fprintf(stderr, "span-topo: %s\n", message);
 }
 
 FILE *tool_out(struct tool *tool)

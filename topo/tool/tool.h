@@ -60,9 +60,17 @@ const char *tool_value(const struct tool *tool, const char *name);
 
 bool tool_format_is(const struct tool *tool, const char *format);
 
+/* The log hook: a message as one line on standard error. */
+span_log_function tool_message;
+
 /* Load word number `word` as a source, or this host when there is no such word, as --as-nccl
  * and --anonymise ask. */
 span_status tool_load(struct tool *tool, int word, span_topo **topo);
+
+/* The same source as NCCL would believe it, for commands that compare; NULL when `topo`, which
+ * was loaded from it, is that already, or when it cannot be had (a description that was
+ * corrected when it was written). That is no failure, so nothing is said. */
+span_topo *tool_load_nccl(struct tool *tool, int word, const span_topo *topo);
 
 /* Where results go; opened by the first call, so that a run that fails before it has anything
  * to say leaves -o FILE as it was. NULL when it cannot be opened, which has been told. */
