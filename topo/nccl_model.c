@@ -4,6 +4,7 @@
 
 #include <float.h>
 #include <math.h>
+#include <string.h>
 
 #include "topo/log.h"
 
@@ -380,6 +381,32 @@ static void set_threads(const span_nccl_comm *comm, span_nccl_model *model)
 	model->threshold[SPAN_RING][SPAN_LL] *= comm->ranks;
 }
 
+/* --- sizes -------------------------------------------------------------------------------- */
+
+/* Source: NCCL v2.28.9-1, tuning.cc. */
+static const float tree_correction[SPAN_PROTOS][SPAN_TREE_CORRECTIONS] = {
+	[SPAN_LL] = { 1.0, 1.0, 1.0, 1.0, 0.9, 0.8, 0.7, 0.7, 0.7, 0.7, 0.6, 0.5, 0.4, 0.4, 0.5,
+	              0.6, 0.7, 0.8, 0.9, 1.0, 1.0, 1.0, 1.0 },
+	[SPAN_LL128] = { 1.0, 1.0, 1.0, 1.0, 1.0, 0.9, 0.8, 0.8, 0.8, 0.7, 0.6, 0.6, 0.6, 0.6, 0.6,
+	                 0.6, 0.8, 0.9, 0.9, 0.9, 0.9, 1.0, 1.0 },
+	[SPAN_SIMPLE] = { 0.9, 0.9, 0.9, 0.9, 0.9, 0.9, 0.9, 0.8, 0.7, 0.6, 0.6, 0.5, 0.5, 0.5, 0.5,
+	                  0.6, 0.7, 0.8, 0.7, 0.7, 0.8, 0.9, 0.9 },
+};
+
+static void set_corrections(const span_nccl_comm *comm, span_nccl_model *model)
+{
+	model->plateau = comm->plateau > 0 ? comm->plateau : comm->cc_min < 80 ? 1.9
+	                                                                       : 1.4;
+	memcpy(model->correction, tree_correction, sizeof(model->correction));
+	if (comm->uncorrected == 0)
+		return;
+	for (int proto = 0; proto < SPAN_PROTOS; proto++) {
+		for (int i = 0; i < SPAN_TREE_CORRECTIONS; i++)
+			model->correction[proto][i] =
+				powf(tree_correction[proto][i], (float)(1 - comm->uncorrected));
+	}
+}
+
 /* --- build -------------------------------------------------------------------------------- */
 
 static span_status check_comm(const span_nccl_comm *comm)
@@ -417,11 +444,11 @@ span_status span_nccl_model_build(const span_nccl_comm *comm,
 		return status;
 	*model = (span_nccl_model){ .ranks = comm->ranks,
 		                    .nodes = comm->nodes,
-		                    .cc_min = comm->cc_min,
 		                    .channels = comm->channels,
 		                    .nvls_channels = comm->nvls_channels,
 		                    .collnet_heads = comm->collnet_heads };
 	set_threads(comm, model);
+	set_corrections(comm, model);
 	cell.gpu = gpu_of(comm->cc_min);
 	cell.scale = comm->nodes <= 2 ? comm->nodes - 1 : 2;
 	cell.ppn = (float)comm->ranks / comm->nodes;

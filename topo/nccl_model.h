@@ -102,8 +102,15 @@ typedef struct {
 	bool collnet_gather;      /* with all-gather and reduce-scatter, */
 	int32_t collnet_heads;    /* over so many heads */
 	bool net_offload;         /* the net plugin runs on the device: no PAT */
+	double plateau;           /* of a ring's steps at medium sizes; 0: NCCL's 1.4 or 1.9 */
+	double uncorrected;       /* share (of logarithms) of NCCL's correction of trees that
+	                           * does not apply; 0: all of it does, 1: none */
 	span_nccl_graph ring, tree, nvls_graph, collnet_chain, collnet_direct;
 } span_nccl_comm;
+
+/* Trees fall short of latency and bandwidth at medium sizes; NCCL corrects their bandwidth for
+ * powers of two from 64 B to 256 MiB. */
+enum { SPAN_TREE_CORRECTIONS = 23 };
 
 /* --- the model ---------------------------------------------------------------------------- */
 
@@ -112,7 +119,9 @@ typedef struct {
 	float bandwidth[SPAN_COLLS][SPAN_ALGOS][SPAN_PROTOS]; /* 1e9 B/s; 0: not to be had */
 	int32_t threads[SPAN_ALGOS][SPAN_PROTOS];             /* most of a block */
 	int32_t threshold[SPAN_ALGOS][SPAN_PROTOS];           /* bytes worth a thread */
-	int32_t ranks, nodes, cc_min, channels, nvls_channels, collnet_heads;
+	int32_t ranks, nodes, channels, nvls_channels, collnet_heads;
+	double plateau;       /* latency of a ring of several nodes is multiplied by it */
+	float correction[SPAN_PROTOS][SPAN_TREE_CORRECTIONS]; /* of a tree's bandwidth */
 } span_nccl_model;
 
 /* Latencies and bandwidths of a communicator.
@@ -153,6 +162,8 @@ span_nccl_choice span_nccl_model_choose(const span_nccl_model *model, uint64_t b
  *                                      nvls-tree-max; volta to blackwell; one, two, more
  *     comm.cc  comm.cpu                as in span_nccl_comm
  *     comm.nvswitch  comm.net-offload  0 or 1
+ *     model.ring-plateau  model.tree-correction        as in span_nccl_comm, the latter
+ *                                      from 0 (none of NCCL's) to 1 (all of it, the default)
  *     comm.channels.PART  comm.nvls-channels.PART      PART is one (node) or many
  *     graph.PART.GRAPH.FIELD           ring, tree, nvls; channels, bw-intra, bw-inter,
  *                                      latency-inter, type-intra, type-inter, same-channels,

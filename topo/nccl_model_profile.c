@@ -177,6 +177,8 @@ span_status span_nccl_from_profile(const span_profile *profile, int32_t ranks, i
 	made.nvls_channels = read_part(&reader, "nvls-channels", 0, SPAN_NCCL_MAX_CHANNELS, 0);
 	made.nvswitch = read_whole(&reader, "comm.nvswitch", 0, 1, 0);
 	made.nvls = made.nvls_channels > 0;
+	made.plateau = read_number(&reader, "model.ring-plateau", 0.1, 100, 0);
+	made.uncorrected = 1 - read_number(&reader, "model.tree-correction", 0, 1, 1);
 	made.net_offload = read_whole(&reader, "comm.net-offload", 0, 1, 0);
 	made.ring = read_graph(&reader, "ring");
 	made.tree = read_graph(&reader, "tree");

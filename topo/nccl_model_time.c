@@ -1,20 +1,8 @@
 /* Times of NCCL's cost model, and what NCCL makes of them. */
 #include "topo/nccl_model.h"
 
-/* Trees fall short of latency and bandwidth at medium sizes; NCCL multiplies their bandwidth by
- * these, for powers of two from 64 B to 256 MiB. Source: NCCL v2.28.9-1, tuning.cc. */
-#define CORRECTIONS 23
-static const float tree_correction[SPAN_PROTOS][CORRECTIONS] = {
-	[SPAN_LL] = { 1.0, 1.0, 1.0, 1.0, 0.9, 0.8, 0.7, 0.7, 0.7, 0.7, 0.6, 0.5, 0.4, 0.4, 0.5,
-	              0.6, 0.7, 0.8, 0.9, 1.0, 1.0, 1.0, 1.0 },
-	[SPAN_LL128] = { 1.0, 1.0, 1.0, 1.0, 1.0, 0.9, 0.8, 0.8, 0.8, 0.7, 0.6, 0.6, 0.6, 0.6, 0.6,
-	                 0.6, 0.8, 0.9, 0.9, 0.9, 0.9, 1.0, 1.0 },
-	[SPAN_SIMPLE] = { 0.9, 0.9, 0.9, 0.9, 0.9, 0.9, 0.9, 0.8, 0.7, 0.6, 0.6, 0.5, 0.5, 0.5, 0.5,
-	                  0.6, 0.7, 0.8, 0.7, 0.7, 0.8, 0.9, 0.9 },
-};
-
 enum {
-	PLATEAU_BYTES = 64,     /* of a rank and channel, from which a ring's steps cost more */
+	PLATEAU_BYTES = 64,      /* of a rank and channel, from which a ring's steps cost more */
 	OPERATIONS_A_BATCH = 10, /* that share one launch, but for rings */
 	WARP = 32,
 	MAX_THREADS = 640
@@ -41,12 +29,12 @@ float span_nccl_model_us(const span_nccl_model *model, int coll, int algo, int p
 
 	if (bandwidth == 0)
 		return -1.0f;
-	if (coll == SPAN_ALL_REDUCE && algo == SPAN_TREE && log >= 0 && log < CORRECTIONS)
-		bandwidth *= tree_correction[proto][log];
+	if (coll == SPAN_ALL_REDUCE && algo == SPAN_TREE && log >= 0 && log < SPAN_TREE_CORRECTIONS)
+		bandwidth *= model->correction[proto][log];
 	if (coll == SPAN_ALL_REDUCE && algo == SPAN_RING && proto == SPAN_SIMPLE &&
 	    model->nodes > 1 &&
 	    bytes / ((uint64_t)model->channels * (uint64_t)model->ranks) >= PLATEAU_BYTES)
-		latency *= model->cc_min < 80 ? 1.9 : 1.4;
+		latency *= model->plateau;
 	if (algo != SPAN_RING)
 		launches = (operations + OPERATIONS_A_BATCH - 1) / OPERATIONS_A_BATCH;
 	return latency * launches + bytes / (1000 * bandwidth);
