@@ -9,6 +9,7 @@
 #include "chart.h"
 #include "checkpoint.h"
 #include "complain.h"
+#include "order.h"
 #include "report.h"
 #include "topo/span_host.h"
 #include "train.h"
@@ -155,7 +156,8 @@ int main(int argc, char **argv)
 	if (check_places(&options) != 0)
 		return WRONG_USE;
 	blas_start();
-	if (text_load(options.text, &text) == 0 && prepare(&options, &text, &start) == 0)
+	if (text_load(options.text, &text) == 0 && prepare(&options, &text, &start) == 0 &&
+	    order_choose(&options) == 0)
 		result = run(&options, &text, &start);
 	state_free(&start);
 	text_free(&text);

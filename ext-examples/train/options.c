@@ -60,6 +60,7 @@ static const struct entry table[] = {
 	{ "steps", NUMBER, AT(steps), 1, 1000000000, NULL, "steps, resumed ones counted" },
 	{ "ranks", NUMBER, AT(ranks), 1, RANKS_MOST, NULL, "ranks that share a sequence" },
 	{ "group", STRING, AT(group_list), 0, 0, NULL, "ranks of a pretended node, or a list: 5,3" },
+	{ "topology", STRING, AT(topology), 0, 0, NULL, "pretend this machine: a rank a device" },
 	{ "order", WORD, AT(order), 0, 0, orders, "in which blocks travel" },
 	{ "threads", NUMBER, AT(threads), 1, 256, NULL, "threads of one rank's attention" },
 	{ "text", STRING, AT(text), 0, 0, NULL, "a file, or a folder: its files by name" },
@@ -351,6 +352,7 @@ void options_help(void)
 	       "  span-train                            4 ranks, compared with 1\n"
 	       "  span-train --ranks 8 --group 5,3      two pretended nodes, of 5 and 3 ranks\n"
 	       "  span-train --dtype bf16 --order pairwise --seq 8192\n"
+	       "  span-train --ranks 8 --topology 'synthetic:nodes:2 gpus:4 nics:4 nic:50GB/s'\n"
 	       "  span-train --steps 20 --save half.span\n"
 	       "  span-train --resume half.span --ranks 2\n"
 	       "\nExit status: 0 all went well, 1 verification or training failed,"

@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-enum { RANKS_MOST = 256 };
+enum { RANKS_MOST = 256, REASON_MOST = 400 };
 
 /* What the numbers of a training depend on. A save keeps them, and a resumed training
  * takes them from there. Every field is 64 bits wide; options.c names each. */
@@ -33,6 +33,8 @@ struct options {
 	int64_t ranks;
 	int64_t threads;       /* of one rank's attention */
 	int64_t order;         /* span_order_kind */
+	char reason[REASON_MOST]; /* why that one (order.c) */
+	const char *topology;  /* of the machine that the ranks are said to run on */
 	const char *group_list; /* as given */
 	int32_t group[RANKS_MOST]; /* the pretended node of each rank */
 	int64_t verify;

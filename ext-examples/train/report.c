@@ -66,23 +66,14 @@ void report_model(const struct options *options)
 	       span_dtype_name((span_dtype)set->dtype), numerics_word(set->numerics));
 }
 
-/* Why the ranks follow this order. */
-static void print_order(const span_order *order, int64_t wanted)
+/* Which order the ranks follow, and why. */
+static void print_order(const span_order *order, const char *reason)
 {
-	int groups = (int)span_order_groups(order);
-
-	printf("order %s: ", span_order_kind_name(span_order_kind_of(order)));
-	if (wanted != SPAN_ORDER_AUTO)
-		printf("as asked");
-	else if (span_order_ranks(order) == 1)
-		printf("one rank, nothing travels");
-	else if (groups == 1)
-		printf("one group, all links alike");
-	else
-		printf("%d groups, links inside taken for faster", groups);
+	printf("order %s: %s", span_order_kind_name(span_order_kind_of(order)),
+	       span_order_ranks(order) == 1 ? "one rank, nothing travels" : reason);
 }
 
-span_status report_plan(const struct rank *rank, int threads, int64_t wanted_order)
+span_status report_plan(const struct rank *rank, int threads, const char *reason)
 {
 	const span_layout *layout = span_attention_layout(rank->attention);
 	int ranks = (int)span_layout_ranks(layout);
@@ -97,7 +88,7 @@ span_status report_plan(const struct rank *rank, int threads, int64_t wanted_ord
 	       span_layout_tiles(layout), (int)span_layout_tile(layout), plan.isa, threads,
 	       plural(threads));
 	printf("         ");
-	print_order(span_attention_order(rank->attention), wanted_order);
+	print_order(span_attention_order(rank->attention), reason);
 	printf("\n         causal work: the busiest rank has %.3f times the mean",
 	       plan.causal_imbalance);
 	if (plan.balanced_tile > 0)

@@ -11,7 +11,7 @@ void report_text(const struct options *options, const struct text *text);
 void report_model(const struct options *options);
 
 /* How the ranks of a training share the work; called by rank 0. */
-span_status report_plan(const struct rank *rank, int threads, int64_t wanted_order);
+span_status report_plan(const struct rank *rank, int threads, const char *reason);
 
 /* One line a step; when there are many, some are left out. */
 void report_step(int64_t step, int64_t last, float loss, double tokens_per_second,

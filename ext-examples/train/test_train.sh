@@ -32,6 +32,35 @@ identical() # RANKS OPTION...
 		{ echo "$output" && return 1; }
 }
 
+# The order that auto takes, and the one line that says why.
+says() # WHAT OPTION...
+{
+	local what=$1 output
+
+	shift
+	output=$(train --no-verify "$@") || { echo "$output" && return 1; }
+	[ "$(grep -c '^ *order ' <<<"$output")" = 1 ] && grep -q "$what" <<<"$output" ||
+		{ echo "$output" && return 1; }
+}
+
+check_reasons()
+{
+	try "auto on this machine" says "order ring: the 4 ranks share " --ranks 4
+	try "auto of one rank" says "order ring: one rank, nothing travels" --ranks 1
+.* 3 steps or" \
+		--ranks 8 --group 5,3
+	try "auto on nodes of one rank" says "order ring: each of the 3 pretended nodes has one" \
+		--ranks 3 --group 1
+	try "an order that is asked for" says "order pairwise: as asked" --order pairwise
+	try "auto on a topology with rails" says \
+		"order node-first: links inside a host (450 GB/s) .* on 4 NICs at once" --ranks 8 \
+		--topology "synthetic:nodes:2 gpus:4 nvlink:450GB/s nics:4 nic:25GB/s"
+	try "auto on a topology of one host" says "order ring: the 4 GPUs are in one host" \
+		--topology "synthetic:gpus:4 nvlink:450GB/s"
+	try "bits on a topology" identical 8 \
+		--topology "synthetic:nodes:2 gpus:4 nvlink:450GB/s nics:4 nic:25GB/s"
+}
+
 check_bits()
 {
 	local order
@@ -204,6 +233,11 @@ check_options()
 	try "tile" refused "--tile 24: 0 or a power of two" train --tile 24
 	try "heads" refused "--heads 3: with --width 32" train --heads 3
 	try "kv-heads" refused "--kv-heads 3: a divisor" train --kv-heads 3
+	try "topology" refused "--topology synthetic:gpus:3: it has 3 devices; --ranks 4 must" \
+		train --topology synthetic:gpus:3
+	try "no topology" refused "nothing: No such file" train --topology nothing
+	try "topology and groups" refused "--group 2: --topology says which" \
+		train --group 2 --topology synthetic:gpus:4
 	try "groups" refused "--group 5,2: accepted are" train --ranks 8 --group 5,2
 	try "groups 0" refused "--group 0: accepted are" train --ranks 8 --group 0
 	try "unknown" refused "--rank-s: no such option" train --rank-s
@@ -251,6 +285,7 @@ compile=$(sed 's/ libspan[^ ]*//g' "$build/flags")
 export PKG_CONFIG_PATH=$build/stage/lib/pkgconfig
 printf 1 >"$root/one"
 check_bits
+check_reasons
 check_losses
 check_saves
 check_options

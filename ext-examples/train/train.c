@@ -124,7 +124,7 @@ static span_status rank_body(span_transport *transport, void *argument)
 	if (status != SPAN_OK)
 		return status;
 	if (rank.index == 0)
-		status = report_plan(&rank, job->threads, job->options->order);
+		status = report_plan(&rank, job->threads, job->options->reason);
 	if (status == SPAN_OK)
 		status = take_steps(shared, &rank);
 	if (status == SPAN_OK)
