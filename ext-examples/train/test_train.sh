@@ -47,7 +47,7 @@ check_reasons()
 {
 	try "auto on this machine" says "order ring: the 4 ranks share " --ranks 4
 	try "auto of one rank" says "order ring: one rank, nothing travels" --ranks 1
-.* 3 steps or" \
+	try "auto on nodes of 5 and 3" says "order node-first: 2 pretended nodes: .* 3 steps or" \
 		--ranks 8 --group 5,3
 	try "auto on nodes of one rank" says "order ring: each of the 3 pretended nodes has one" \
 		--ranks 3 --group 1
