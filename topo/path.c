@@ -85,7 +85,7 @@ static bool same_to_nccl(const struct graph_node *a, const struct graph_node *b)
 	case SPAN_NODE_NIC:
 		return a->dev >= 0 && a->dev == b->dev;
 	default:
-		return a->numa == b->numa;
+		return a->numa >= 0 && a->numa == b->numa;
 	}
 }
 
