@@ -17,6 +17,8 @@
 #define PLACE_HOLDER_RATE 8 /* GT/s: NCCL takes Gen3 x16 when it does not know */
 #define PLACE_HOLDER_WIDTH 16
 
+#define MAXIMUM "max_link_speed of sysfs" /* begins the provenance of such a link */
+
 /* One end of a link. */
 struct end {
 	double rate;   /* GT/s of a lane, 0: unknown */
@@ -73,13 +75,12 @@ static bool is_slow(struct end end)
 	return end.rate < 8;
 }
 
-static struct end end_of(const struct hw_reader *reader, const struct hw_object *object)
+/* What an end can do, or what it does now. */
+static struct end end_of(const struct hw_object *object, bool maximum)
 {
 	struct end end = { object->max_rate, object->max_width };
 
-	if (reader->live && end.rate > 0)
-		return end;
-	return decode(object->link_speed);
+	return maximum ? end : decode(object->link_speed);
 }
 
 /* The PCI bridge right above a device, or NULL. */
@@ -145,14 +146,15 @@ static void set_uplink(struct hw_reader *reader, int32_t node, struct end end,
 
 void hw_find_uplink(struct hw_reader *reader, int32_t number, int32_t node)
 {
+	const struct hw_object *object = &reader->tree->objects[number];
 	const struct hw_object *port = port_above(reader, number);
-	struct end device = end_of(reader, &reader->tree->objects[number]), above = { 0 }, end;
-	bool maximum = reader->live && (device.rate > 0 || (port && port->max_rate > 0));
-	const char *who = maximum ? "max_link_speed of sysfs" : "hwloc's link speed";
+	bool maximum = object->max_rate > 0 || (port && port->max_rate > 0);
+	const char *who = maximum ? MAXIMUM : "hwloc's link speed";
+	struct end device = end_of(object, maximum), above = { 0 }, end;
 	enum hw_oddity told = HW_ODD_KINDS;
 
 	if (port)
-		above = end_of(reader, port);
+		above = end_of(port, maximum);
 	if (port && port->pci_vendor == VENDOR_QEMU && above.rate > 0) {
 		hw_odd(reader, HW_ODD_VIRTUAL_PORT, node, -1);
 		if (!reader->as_nccl)
@@ -198,7 +200,7 @@ static void wake_above(struct hw_reader *reader, int32_t device)
 	     node = nodes[node].parent) {
 		struct hw_uplink *uplink = &reader->uplinks[node];
 		struct end end = { own->rate, own->width };
-		bool maximum = reader->live && strncmp(uplink->provenance, "max_", 4) == 0;
+		bool maximum = strncmp(uplink->provenance, MAXIMUM, strlen(MAXIMUM)) == 0;
 
 		if ((uplink->rate >= 8 && !uplink->slept) || maximum ||
 		    uplink->bandwidth >= own->bandwidth)
