@@ -3,6 +3,7 @@
 
 #include <math.h>
 
+#define LEAST_LATENCY (1.0 / 64) /* of the first time, for no bytes at all */
 #define LINE_SHARE (2.0 / 3.0) /* of the line in the geometric mean; the rest is the power law */
 
 /* The last knot at or below bytes, but never the last of all; -1 below the first. */
@@ -21,7 +22,8 @@ static int32_t segment_of(const span_curve *curve, double bytes)
 	return low;
 }
 
-/* Before the first knot: down along its line, but not below half, which latency never is. */
+/* Before the first knot: down along its line, but no faster than bandwidth alone, which a noisy
+ * first step could promise. */
 static double before(const span_curve *curve, double bytes)
 {
 	const span_knot *a = curve->knots, *b = a + 1;
@@ -30,7 +32,8 @@ static double before(const span_curve *curve, double bytes)
 	if (curve->n_knots < 2 || b->us <= a->us)
 		return a->us;
 	slope = (b->us - a->us) / (b->bytes - a->bytes);
-	return fmax(a->us - slope * (a->bytes - bytes), a->us / 2);
+	return fmax(a->us - slope * (a->bytes - bytes),
+	            a->us * fmax(bytes / a->bytes, LEAST_LATENCY));
 }
 
 /* After the last: on at the bandwidth of the last segment, but at no more than twice that of

@@ -4,6 +4,7 @@
 
 #include <ctype.h>
 #include <locale.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -81,10 +82,12 @@ double profile_read_double(const char *text, const char **end)
 void profile_write_double(double value, char *room)
 {
 	locale_t plain = newlocale(LC_ALL_MASK, "C", (locale_t)0), before = (locale_t)0;
+	/* Whole numbers in full: 90, not 9e+01. */
+	int digits = fabs(value) < 1e15 && value == floor(value) ? EXACT_DIGITS : 1;
 
 	if (plain)
 		before = uselocale(plain);
-	for (int digits = 1; digits <= 17; digits++) {
+	for (; digits <= 17; digits++) {
 		snprintf(room, PROFILE_DOUBLE_BYTES, "%.*g", digits, value);
 		if (strtod(room, NULL) == value)
 			break;

@@ -28,11 +28,14 @@ static bool find_curves(struct tune_decision *decision)
 
 static span_status find_model(struct tune_decision *decision)
 {
+	const span_number *gpus = span_profile_number(decision->profile, "machine.gpus");
 	span_nccl_constants constants;
 	span_nccl_comm comm;
 	span_status status;
 
-	if (decision->ranks < 2)
+	/* The graphs of a profile are those of whole nodes; NCCL finds others for a part of one. */
+	if (decision->ranks < 2 ||
+	    (gpus && gpus->value * decision->nodes != decision->ranks))
 		return SPAN_OK;
 	status = span_nccl_from_profile(decision->profile, decision->ranks, decision->nodes, &comm,
 	                                &constants);
@@ -197,7 +200,7 @@ static void choose_against_model(const struct tune_decision *decision, struct tu
 }
 
 /* Not knowing what NCCL would take: the first choice of the table, which beats all or some of
- * the cells that are known; else the fastest of these. */
+ * the cells that are known; else what NCCL took when it was measured, or the fastest known. */
 static void choose_alone(const struct tune_decision *decision, struct tune_row *row,
                          float costs[SPAN_ALGOS][SPAN_PROTOS])
 {
@@ -206,6 +209,8 @@ static void choose_alone(const struct tune_decision *decision, struct tune_row *
 
 	smallest(costs, &row->algo, &row->proto);
 	choices = choices_at(decision, row->bytes, &n);
+	if (!n && row->any_us > 0)
+		row->algo = row->proto = -1;
 	if (!n)
 		return;
 	row->algo = choices[0].algo;

@@ -144,12 +144,12 @@ static span_status read_all(struct tune *tune, struct gathered *gathered, span_p
 
 static int run(struct tune *tune)
 {
+	const char *name = tune->name ? tune->name : base_name(tune->words[0]);
 	struct gathered gathered = { 0 };
 	span_profile *profile = NULL;
 	FILE *out = NULL;
-	span_status status = span_profile_create(tune->name ? tune->name
-	                                                    : base_name(tune->words[0]),
-	                                         &profile);
+	span_status status = tune->base ? tune_load_profile(tune->base, &profile)
+	                                : span_profile_create(name, &profile);
 
 	if (!status)
 		status = read_all(tune, &gathered, profile);
@@ -168,13 +168,13 @@ const struct tune_command command_fit = {
 	.name = "fit",
 	.words = "LOG...",
 	.summary = "A profile from the output of nccl-tests, and nvbandwidth's JSON",
-	.options = "crnapNo",
+	.options = "crnapNBo",
 	.least_words = 1,
 	.most_words = 4096,
 	.help = "LOG is what nccl-tests printed, as it was kept: any version, behind mpirun, with\n"
 		"lines of NCCL INFO between; - is standard input. What a log does not say (a sweep\n"
 		"that kept only rows) the options say. Repeats of a size make the noise known: run\n"
-		"tests twice.\n"
+		"tests twice. --base keeps the name, numbers and curves of a profile and adds to them.\n"
 		"To let the plugin choose, measure algorithms apart: NCCL_ALGO=Ring, NCCL_ALGO=NVLS.\n"
 		"The profile goes to --output, a report of noise and residuals to standard output.\n\n"
 		"Examples:\n"

@@ -59,7 +59,7 @@ static int close_output(FILE *file, const char *name, int code)
 
 	if (fclose(file))
 		failed = true;
-	if (!failed)
+	if (!failed || code == EXIT_BAD) /* the cause was told */
 		return code;
 	span_fail(SPAN_EIO, "%s: not everything could be written", name);
 	return EXIT_BAD;

@@ -28,6 +28,7 @@ static const struct {
 	{ { "margin", required_argument, NULL, 'm' }, "SHARE",
 	  "share of time worth a change (default: the plugin's)" },
 	{ { "name", required_argument, NULL, 'N' }, "TEXT", "the name of the profile" },
+	{ { "base", required_argument, NULL, 'B' }, "FILE", "add to what this profile holds" },
 	{ { "profile", required_argument, NULL, 'P' }, "FILE", "the profile (default: $SPAN_PROFILE)" },
 	{ { "rules", required_argument, NULL, 'R' }, "FILE", "rules that come before the profile" },
 	{ { "output", required_argument, NULL, 'o' }, "FILE",
@@ -184,6 +185,9 @@ static bool take(struct tune *tune, int letter, int argc, char **argv)
 		return take_margin(tune, optarg);
 	case 'N':
 		tune->name = optarg;
+		return true;
+	case 'B':
+		tune->base = optarg;
 		return true;
 	case 'P':
 		tune->profile = optarg;

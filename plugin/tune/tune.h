@@ -46,7 +46,7 @@ struct tune {
 	int n_bytes;
 	double from, to; /* sizes of table and plot; 0: those of the profile */
 	double margin;
-	const char *output, *name, *rules, *profile;
+	const char *output, *name, *base, *rules, *profile;
 	FILE *out;
 };
 

@@ -1,0 +1,217 @@
+#!/bin/bash
+# The command line of span-tune: every command, right and wrong, exit codes, output, help.
+#
+#     tests/programs/test_span_tune.sh BUILD
+set -u
+. "$(dirname "$0")/../count.sh"
+
+root=$(cd "$(dirname "$0")/../.." && pwd)
+tool=$(cd "${1:?the build folder}" && pwd)/span-tune || exit 2
+logs=$root/tests/data/nccl-tests
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 2
+
+# --- what a run gives ----------------------------------------------------------------------
+
+# Run it; leaves code, out and err in the work folder.
+run()
+{
+	timeout 60 "$tool" "$@" >out 2>err
+	echo $? >code
+}
+
+# One test: the exit code, and a pattern each that standard output and error contain ("" for
+# nothing at all). WHAT CODE OUT ERR ARGUMENTS...
+expect()
+{
+	local what=$1 code=$2 out=$3 err=$4
+
+	shift 4
+	run "$@"
+	if [ "$(cat code)" != "$code" ]; then
+		fail "$what: exit status $(cat code), expected $code: $(head -n 2 err)"
+	elif [ -z "$out" ] && [ -s out ]; then
+		fail "$what: prints: $(head -n 2 out)"
+	elif [ -n "$out" ] && ! grep -qE -- "$out" out; then
+		fail "$what: no \"$out\" in: $(head -n 12 out)"
+	elif [ -z "$err" ] && [ -s err ]; then
+		fail "$what: says: $(head -n 2 err)"
+	elif [ -n "$err" ] && ! grep -qE -- "^span-tune: .*$err" err; then
+		fail "$what: no \"$err\" in: $(head -n 2 err)"
+	elif [ -n "$err" ] && [ "$(wc -l <err)" -ne 1 ]; then
+		fail "$what: $(wc -l <err) lines of error, not one"
+	else
+		pass
+	fi
+}
+
+# A field of the JSON that predict wrote, by a Python expression over j.
+json()
+{
+	python3 -c "import json, sys; j = json.load(open('out')); print($1)"
+}
+
+equal() # WHAT FOUND EXPECTED
+{
+	[ "$2" = "$3" ] && pass || fail "$1: \"$2\", not \"$3\""
+}
+
+# --- fit -----------------------------------------------------------------------------------
+
+g4=("$logs"/wayne_h100_scaling_attributed_g4_*.txt)
+expect "fit reports noise and knots" 0 'AllReduce +4 +1 +NVLS/Simple +6 +6' '' \
+	fit "${g4[@]}" -o g4.profile --name 'four H100'
+expect "fit passes a log without times over" 1 'Any/Any' 'none with a time' \
+	fit "$logs/superbench_a100x8_allreduce.txt" "$logs/gce_a3ultra_h200.txt" -o one.profile
+expect "fit with nothing to read fails" 2 '' 'no row of nccl-tests' \
+	fit "$logs/wayne_h100_topology_host.txt" -o none.profile
+[ ! -e none.profile ] && pass || fail "a failed fit leaves a profile"
+expect "fit asks for what a log does not say" 2 '' '3 of unknown ranks or nodes' \
+	fit "$logs/wayne_h100_proto_sweep.txt"
+expect "options say what a log does not" 0 'AllReduce +4 +1 +Any/LL' '' \
+	fit "$logs/wayne_h100_proto_sweep.txt" --nodes 1 -o p.profile
+grep '' "${g4[0]}" | "$tool" fit - --nodes 1 >stdin.profile 2>report
+grep -q '^curve' stdin.profile && grep -q 'held out' report && pass ||
+	fail "fit from standard input to standard output"
+
+cat >nvbandwidth.json <<'END'
+{"nvbandwidth": {"testcases": [
+  {"name": "device_to_device_memcpy_read_ce", "status": "Passed",
+   "bandwidth_matrix": [["N/A", "390.5"], ["391.5", "N/A"]]},
+  {"name": "host_to_device_memcpy_ce", "bandwidth_matrix": [[55.5, 54.5, 56.5]]},
+  {"name": "waived", "status": "Waived"}]}}
+END
+expect "fit reads nvbandwidth's JSON" 0 '' '' fit nvbandwidth.json -o nv.profile
+equal "a machine number with its spread" \
+	"$(grep host-to nv.profile)" \
+	"number nvbandwidth.host-to-device-memcpy-ce 55.5 spread 0.018018018018018018 samples 3 source 0"
+echo '{"a": [1, ' >broken.json
+expect "broken JSON is refused by line and column" 2 '' 'broken.json:2:' fit broken.json
+echo '{"a": 1}' >other.json
+expect "other JSON is refused" 2 '' "none of nvbandwidth's" fit other.json
+
+# --- predict, table, explain ---------------------------------------------------------------
+
+ask=(--coll AllReduce --ranks 4 --nodes 1)
+expect "predict" 0 '"collective": "AllReduce"' '' predict g4.profile "${ask[@]}" --bytes 256M 1G
+equal "keys of the document" "$(json 'sorted(j)')" "['collective', 'nodes', 'ranks', 'rows']"
+equal "keys of a row" "$(json 'sorted(j["rows"][0])')" "['bytes', 'choice', 'us']"
+equal "bytes" "$(json '[r["bytes"] for r in j["rows"]]')" "[268435456, 1073741824]"
+equal "measured times come back" "$(json 'j["rows"][0]["us"]')" \
+	"{'Ring/Simple': 1185.92, 'NVLS/Simple': 1121.71}"
+equal "the choice is the faster one" "$(json 'j["rows"][1]["choice"]')" "NVLS/Simple"
+expect "predict of what NCCL chose" 0 '"choice": "Any/Any"' '' \
+	predict one.profile --coll all_reduce --ranks 8 --nodes 1 --bytes 64K
+expect "predict of what was not measured" 2 '' 'measured ranks/nodes are 8/1' \
+	predict one.profile --coll AllReduce --ranks 16 --nodes 2 --bytes 64K
+expect "predict with the machine's model" 0 '"Tree/LL"' '' predict \
+	"$root/plugin/profiles/h100x8.profile" --coll AllReduce --ranks 8 --nodes 1 --bytes 64K
+# tests/data/nccl-golden/oci__H100-topology.json, one node, AllReduce of 64 KiB.
+equal "which is NCCL's" "$(json '"%.4f" % j["rows"][0]["us"]["Ring/LL"]')" \
+	"$(python3 -c "
+import json
+t = json.load(open('$root/tests/data/nccl-golden/oci__H100-topology.json'))['cost']
+print('%.4f' % t['nodes']['1']['tables']['AllReduce']['us']['Ring/LL'][t['sizes'].index(65536)])")"
+expect "table" 0 '1G +NVLS/Simple +4333.74 +not known .*measured' '' table g4.profile "${ask[@]}"
+expect "table shows NCCL's own choice" 0 '64K +Ring/LL +[0-9.]+ +Ring/LL .*own' '' table \
+	"$root/plugin/profiles/h100x8.profile" --coll AllReduce --ranks 8 --nodes 1 --from 64K --to 64K
+expect "explain" 0 '^chosen +NVLS/Simple, 4333.74 us' '' explain AllReduce 1G 4 1 \
+	--profile g4.profile
+grep -q '^runner-up   Ring/Simple' out && grep -q '^reason      measured' out && pass ||
+	fail "explain names runner-up and reason"
+SPAN_PROFILE=g4.profile expect "explain finds the profile in the environment" 0 'chosen' '' \
+	explain allreduce 1G 4 1
+expect "explain without a profile" 2 '' '--profile FILE is missing' explain AllReduce 1G 4 1
+expect "explain with a wrong word" 2 '' 'expected COLL BYTES RANKS NODES' \
+	explain AllReduce huge 4 1 --profile g4.profile
+
+echo 'allreduce,0,2G,tree,simple,-1,-1,-1' >rules.csv
+expect "rules come first" 0 '1G +Tree/Simple .*rule' '' table g4.profile "${ask[@]}" \
+	--rules rules.csv
+expect "and are explained by line" 0 'the rule of line 1' '' explain AllReduce 1G 4 1 \
+	--profile g4.profile --rules rules.csv
+
+# --- check, compare, plot ------------------------------------------------------------------
+
+expect "check finds nothing in a good profile" 0 '0 findings' '' check g4.profile
+expect "check tells what cannot be chosen between" 1 'no algorithm told' '' check one.profile
+cat >odd.profile <<'END'
+span-profile 1
+name odd
+source 0 made up
+number nccl.base.ring.ll256 1 spread 0 samples 0 source 0
+curve AllReduce Ring/LL ranks 8 nodes 1 spread 0.3 samples 1 source 0
+knot 1024 100
+knot 2048 10
+knot 1048576 20
+knot 1073741824 40
+end
+END
+expect "check" 1 '6 findings' '' check odd.profile
+for what in 'fall to' 'nothing measured between' 'a spread of 30%' 'GB/s' 'no constant'; do
+	grep -q "$what" out && pass || fail "check does not find: $what"
+done
+printf '%s\n' 'allreduce,0,65536,tree,ll,-1,-1,-1' 'allreduce,0,1024,tree,ll,-1,-1,-1' \
+	'allgather,0,1024,tree,ll,-1,-1,-1' >odd.csv
+expect "check of rules" 1 '3 rules, 2 findings' '' check odd.csv
+sed -i '$d' odd.profile
+expect "check of a file cut short" 2 '' 'odd.profile:10:1: the file ends before' check odd.profile
+
+expect "compare finds no difference between equals" 0 '^0 differences' '' \
+	compare g4.profile g4.profile
+awk '$1 == "knot" { $3 *= 1.1 } 1' g4.profile >slower.profile
+expect "compare finds 10%" 1 '\+10.0% \(\+10.0% to \+10.0%\)$' '' compare g4.profile slower.profile
+expect "compare finds what only one has" 1 'only in the second' '' compare g4.profile nv.profile
+
+expect "plot" 0 '^<svg' '' plot g4.profile "${ask[@]}"
+mv out first.svg
+run plot g4.profile "${ask[@]}"
+cmp -s out first.svg && pass || fail "two plots differ"
+try "the plot is XML" python3 -c "import xml.dom.minidom as m; m.parse('first.svg')"
+if have rsvg-convert; then
+	try "the plot can be drawn" rsvg-convert -o plot.png first.svg
+else
+	skip rsvg-convert "is not installed"
+fi
+
+# --- the command line ----------------------------------------------------------------------
+
+expect "help" 0 'span-tune COMMAND' '' --help
+expect "version" 0 '^span-tune [0-9]+\.[0-9]+\.[0-9]+$' '' --version
+expect "no command" 2 '' 'a command is missing'
+expect "a wrong command" 2 '' '"bake" is no command' bake
+for command in fit predict table explain check compare plot; do
+	expect "$command --help" 0 'Example' '' $command --help
+	expect "$command with an option it has not" 2 '' 'is no option of it' $command --bake x
+	grep -q "^.B $command\$\|span-tune $command" "$root/plugin/tune/span-tune.1" && pass ||
+		fail "$command is not in the man page"
+done
+expect "an option without its value" 2 '' '--ranks lacks its value' predict g4.profile --ranks
+expect "a number that is none" 2 '' '--ranks 0: it is a whole number' predict g4.profile --ranks 0
+expect "a size that is none" 2 '' '--bytes 1X' predict g4.profile --bytes 1X
+expect "a collective that is none" 2 '' '--coll gather' predict g4.profile --coll gather
+expect "what is missing is named" 2 '' '--bytes SIZE is missing' predict g4.profile "${ask[@]}"
+expect "a profile that is not there" 2 '' 'nowhere: No such file' predict nowhere "${ask[@]}" \
+	--bytes 1
+expect "output that cannot be written" 2 'held out' 'no/where: No such file' fit "${g4[0]}" -o no/where
+expect "a full disk" 2 'held out' 'could not be written|writing failed' fit "${g4[0]}" -o /dev/full
+
+# --- shipped profiles ----------------------------------------------------------------------
+
+refit() # PROFILE LOG...
+{
+	local profile=$root/plugin/profiles/$1
+
+	shift
+	sed '/^curve/,/^knot/d; /^knot/d; /^source 2/d' "$profile" >numbers.profile
+	(cd "$logs" && "$tool" fit --base "$work/numbers.profile" "$@" -o "$work/again.profile") \
+		>/dev/null && diff "$profile" again.profile
+}
+
+try "h100x8 is what its logs give" refit h100x8.profile \
+	wayne_h100_scaling_attributed_{g2,g4}_{NVLS,Ring,auto}.txt \
+	wayne_h100_quiet_{all_gather,all_reduce,reduce_scatter}.txt
+try "a100x8 is what its logs give" refit a100x8.profile \
+	superbench_a100x8_{allgather,allreduce,alltoall,broadcast,reduce,reducescatter}.txt
+close_count
