@@ -1,161 +1,18 @@
 /* A topology from the JSON that json_write.c makes. The parser is jansson's, which bounds the
  * depth; it keeps no lines, so messages name the place in the document: "machines[0].nodes[3]". */
 #include <jansson.h>
-#include <errno.h>
-#include <math.h>
-#include <stdarg.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "topo/json.h"
+#include "topo/json_value.h"
 #include "topo/log.h"
 #include "topo/reader.h"
 
-struct reader {
-	const char *name;       /* of the file */
-	char list[32];          /* "machines[0].nodes" */
-	size_t item;            /* of it */
-	span_topo *topo;
-	struct machine *machine;
-};
-
-__attribute__((format(printf, 2, 3)))
-static span_status wrong(const struct reader *reader, const char *format, ...)
-{
-	char message[256];
-	va_list arguments;
-
-	va_start(arguments, format);
-	vsnprintf(message, sizeof(message), format, arguments);
-	va_end(arguments);
-	if (!reader->list[0])
-		return span_fail(SPAN_EPARSE, "%.160s: %s", reader->name, message);
-	return span_fail(SPAN_EPARSE, "%.160s: %s[%zu]: %s", reader->name, reader->list,
-	                 reader->item, message);
-}
-
-/* --- values ------------------------------------------------------------------------------- */
-
-/* The whole number `key` of an object, or `unknown` when it is not there. */
-static span_status read_int(const struct reader *reader, json_t *object, const char *key,
-                            int32_t unknown, int32_t low, int32_t high, int32_t *number)
-{
-	json_t *value = json_object_get(object, key);
-	json_int_t found = json_integer_value(value);
-
-	*number = unknown;
-	if (!value)
-		return SPAN_OK;
-	if (!json_is_integer(value) || found < low || found > high)
-		return wrong(reader, "\"%s\" is to be a whole number from %d to %d", key, low, high);
-	*number = (int32_t)found;
-	return SPAN_OK;
-}
-
-static span_status read_real(const struct reader *reader, json_t *object, const char *key,
-                             double *number)
-{
-	json_t *value = json_object_get(object, key);
-
-	*number = value ? json_number_value(value) : 0;
-	if (value && (!json_is_number(value) || !isfinite(*number) || *number < 0))
-		return wrong(reader, "\"%s\" is to be a number from 0 on", key);
-	return SPAN_OK;
-}
-
-static span_status read_hex(const struct reader *reader, json_t *object, const char *key,
-                            uint64_t most, uint64_t *number)
-{
-	json_t *value = json_object_get(object, key);
-	const char *text = json_string_value(value);
-	char *end = NULL;
-
-	*number = 0;
-	if (!value)
-		return SPAN_OK;
-	errno = 0;
-	if (text && strncmp(text, "0x", 2) == 0 && text[2] != '-' && text[2] != '+')
-		*number = strtoull(text + 2, &end, 16);
-	if (!end || end == text + 2 || *end || errno || *number > most)
-		return wrong(reader, "\"%s\" is to be a text such as \"0x1af\", at most 0x%llx", key,
-		             (unsigned long long)most);
-	return SPAN_OK;
-}
-
-/* A text, or `missing` when it is not there; NULL there means it has to be. */
-static span_status read_text(const struct reader *reader, json_t *object, const char *key,
-                             const char *missing, const char **text)
-{
-	json_t *value = json_object_get(object, key);
-
-	*text = value ? json_string_value(value) : missing;
-	if ((value && !json_is_string(value)) || (!value && !missing))
-		return wrong(reader, "\"%s\" is %s; it is to be a text", key,
-		             value ? "something else" : "missing");
-	return SPAN_OK;
-}
-
-/* The number of a word among `words`; the first when the key is not there. */
-static span_status read_word(const struct reader *reader, json_t *object, const char *key,
-                             const char *const *words, int *number)
-{
-	const char *text;
-	span_status status = read_text(reader, object, key, words[0], &text);
-
-	if (status)
-		return status;
-	for (*number = 0; words[*number]; ++*number)
-		if (strcmp(words[*number], text) == 0)
-			return SPAN_OK;
-	*number = 0;
-	return wrong(reader, "\"%s\" is \"%.40s\", which is no such word", key, text);
-}
-
-static span_status read_field(const struct reader *reader, json_t *object,
-                              const struct json_field *field, void *item)
-{
-	void *place = (char *)item + field->offset;
-	span_status status;
-	const char *text;
-	uint64_t number;
-
-	switch (field->type) {
-	case FIELD_INT:
-		return read_int(reader, object, field->name, field->unknown, field->low,
-		                field->high, place);
-	case FIELD_HEX:
-		status = read_hex(reader, object, field->name, UINT32_MAX, &number);
-		*(uint32_t *)place = (uint32_t)number;
-		return status;
-	case FIELD_GUID:
-		return read_hex(reader, object, field->name, UINT64_MAX, place);
-	case FIELD_REAL:
-		return read_real(reader, object, field->name, place);
-	case FIELD_TEXT:
-		status = read_text(reader, object, field->name, "", &text);
-		return status ? status : machine_set_text(place, text);
-	case FIELD_WORD:
-		return read_word(reader, object, field->name, field->words, place);
-	}
-	return SPAN_EINVAL;
-}
-
-static span_status read_fields(const struct reader *reader, json_t *object, void *item,
-                               const struct json_field *fields)
-{
-	span_status status = SPAN_OK;
-
-	for (; !status && fields->name; fields++)
-		status = read_field(reader, object, fields, item);
-	return status;
-}
-
 /* --- lists -------------------------------------------------------------------------------- */
 
-typedef span_status read_item(struct reader *reader, json_t *item);
+typedef span_status read_item(struct json_reader *reader, json_t *item);
 
 /* Every item of the list `key`, which has to be there; `prefix` is for messages. */
-static span_status read_list(struct reader *reader, json_t *object, const char *prefix,
+static span_status read_list(struct json_reader *reader, json_t *object, const char *prefix,
                              const char *key, read_item *read)
 {
 	json_t *list = json_object_get(object, key);
@@ -165,7 +22,7 @@ static span_status read_list(struct reader *reader, json_t *object, const char *
 	snprintf(name, sizeof(name), "%.20s%s", prefix, key);
 	if (!json_is_array(list)) {
 		reader->list[0] = 0;
-		return wrong(reader, "\"%s\" is to be a list", name);
+		return json_wrong(reader, "\"%s\" is to be a list", name);
 	}
 	for (size_t i = 0; !status && i < json_array_size(list); i++) {
 		memcpy(reader->list, name, sizeof(name));
@@ -175,12 +32,12 @@ static span_status read_list(struct reader *reader, json_t *object, const char *
 	return status;
 }
 
-static span_status read_host_name(struct reader *reader, json_t *item)
+static span_status read_host_name(struct json_reader *reader, json_t *item)
 {
 	if (!json_is_string(item))
-		return wrong(reader, "the name of a host is to be a text");
+		return json_wrong(reader, "the name of a host is to be a text");
 	if (reader->item >= GRAPH_MAX_NODES)
-		return wrong(reader, "more hosts than %d", GRAPH_MAX_NODES);
+		return json_wrong(reader, "more hosts than %d", GRAPH_MAX_NODES);
 	return machine_host_name(reader->machine, (int32_t)reader->item,
 	                         json_string_value(item));
 }
@@ -200,75 +57,60 @@ static const char *confidence_name(int number)
 	return span_confidence_name((span_confidence)number);
 }
 
-/* A kind or class by its name, which has to be there; `name_of` names 0 to `most`. */
-static span_status read_named(const struct reader *reader, json_t *object, const char *key,
-                              const char *(*name_of)(int), int most, int *number)
-{
-	const char *text;
-	span_status status = read_text(reader, object, key, NULL, &text);
-
-	for (int i = 0; !status && i <= most; i++) {
-		if (strcmp(name_of(i), text) == 0) {
-			*number = i;
-			return SPAN_OK;
-		}
-	}
-	return status ? status : wrong(reader, "\"%s\" is \"%.40s\", which is none", key, text);
-}
-
-static span_status read_node(struct reader *reader, json_t *item)
+static span_status read_node(struct json_reader *reader, json_t *item)
 {
 	struct machine *machine = reader->machine;
 	int32_t host, parent, number;
 	int kind = 0;
-	span_status status = read_named(reader, item, "kind", kind_name, SPAN_NODE_NVSWITCH, &kind);
+	span_status status = json_read_named(reader, item, "kind", kind_name, SPAN_NODE_NVSWITCH,
+	                                     &kind);
 
 	if (!status && machine->n_hosts == 0)
-		return wrong(reader, "a node, but no host to stand in");
+		return json_wrong(reader, "a node, but no host to stand in");
 	if (!status)
-		status = read_int(reader, item, "host", 0, 0, machine->n_hosts - 1, &host);
+		status = json_read_int(reader, item, "host", 0, 0, machine->n_hosts - 1, &host);
 	if (!status)
-		status = read_int(reader, item, "parent", -1, -1, machine->n_nodes - 1, &parent);
+		status = json_read_int(reader, item, "parent", -1, -1, machine->n_nodes - 1, &parent);
 	if (!status)
 		status = machine_add_node(machine, (span_node_kind)kind, host, parent, &number);
 	if (!status)
-		status = read_fields(reader, item, &machine->nodes[number], json_node_fields);
+		status = json_read_fields(reader, item, &machine->nodes[number], json_node_fields);
 	return status;
 }
 
-static span_status read_link(struct reader *reader, json_t *item)
+static span_status read_link(struct json_reader *reader, json_t *item)
 {
 	struct machine *machine = reader->machine;
 	struct graph_link link = { 0 };
 	int32_t last = machine->n_nodes - 1, before = machine->n_links;
 	const char *provenance;
 	int link_class = 0;
-	span_status status = read_named(reader, item, "class", class_name, SPAN_LINK_NETWORK,
-	                                &link_class);
+	span_status status = json_read_named(reader, item, "class", class_name, SPAN_LINK_NETWORK,
+	                                     &link_class);
 
 	if (!status)
-		status = read_int(reader, item, "from", -1, 0, last, &link.from);
+		status = json_read_int(reader, item, "from", -1, 0, last, &link.from);
 	if (!status)
-		status = read_int(reader, item, "to", -1, 0, last, &link.to);
+		status = json_read_int(reader, item, "to", -1, 0, last, &link.to);
 	if (!status)
-		status = read_text(reader, item, "provenance", "", &provenance);
+		status = json_read_text(reader, item, "provenance", "", &provenance);
 	if (!status)
-		status = read_fields(reader, item, &link, json_link_fields);
+		status = json_read_fields(reader, item, &link, json_link_fields);
 	if (status)
 		return status;
 	if (link.from < 0 || link.to < 0)
-		return wrong(reader, "\"from\" and \"to\" are to be numbers of nodes");
+		return json_wrong(reader, "\"from\" and \"to\" are to be numbers of nodes");
 	status = machine_add_link(machine, (span_link_class)link_class, link.from, link.to,
 	                          link.bandwidth, link.count, link.confidence, "%s", provenance);
 	if (!status && machine->n_links == before)
-		return wrong(reader, "a second link of one class from node %d to %d", link.from,
-		             link.to);
+		return json_wrong(reader, "a second link of one class from node %d to %d", link.from,
+		                  link.to);
 	if (!status)
 		machine->links[before].latency = link.latency;
 	return status;
 }
 
-static span_status read_machine(struct reader *reader, json_t *item)
+static span_status read_machine(struct json_reader *reader, json_t *item)
 {
 	size_t number = reader->item;
 	char prefix[32];
@@ -284,24 +126,24 @@ static span_status read_machine(struct reader *reader, json_t *item)
 	return status;
 }
 
-static span_status read_switch(struct reader *reader, json_t *item)
+static span_status read_switch(struct json_reader *reader, json_t *item)
 {
 	span_topo *topo = reader->topo;
 	double bandwidth = 0, latency = 0;
 	int confidence = 0;
 	const char *name;
 	int32_t parent, number;
-	span_status status = read_text(reader, item, "name", NULL, &name);
+	span_status status = json_read_text(reader, item, "name", NULL, &name);
 
 	if (!status)
-		status = read_int(reader, item, "parent", -1, -1, topo->n_switches - 1, &parent);
+		status = json_read_int(reader, item, "parent", -1, -1, topo->n_switches - 1, &parent);
 	if (!status)
-		status = read_real(reader, item, "bandwidth", &bandwidth);
+		status = json_read_real(reader, item, "bandwidth", &bandwidth);
 	if (!status)
-		status = read_real(reader, item, "latency", &latency);
+		status = json_read_real(reader, item, "latency", &latency);
 	if (!status)
-		status = read_named(reader, item, "confidence", confidence_name, SPAN_MEASURED,
-		                    &confidence);
+		status = json_read_named(reader, item, "confidence", confidence_name, SPAN_MEASURED,
+		                         &confidence);
 	if (!status)
 		status = topo_add_switch(topo, parent, name, bandwidth, &number);
 	if (!status) {
@@ -311,7 +153,7 @@ static span_status read_switch(struct reader *reader, json_t *item)
 	return status;
 }
 
-static span_status read_place(struct reader *reader, json_t *item)
+static span_status read_place(struct json_reader *reader, json_t *item)
 {
 	span_topo *topo = reader->topo;
 	const char *name = NULL;
@@ -319,22 +161,22 @@ static span_status read_place(struct reader *reader, json_t *item)
 	span_status status;
 
 	if (topo->n_machines == 0)
-		return wrong(reader, "a place, but no machine that could stand there");
-	status = read_int(reader, item, "machine", 0, 0, topo->n_machines - 1, &machine);
+		return json_wrong(reader, "a place, but no machine that could stand there");
+	status = json_read_int(reader, item, "machine", 0, 0, topo->n_machines - 1, &machine);
 	if (!status)
-		status = read_int(reader, item, "leaf", -1, -1, topo->n_switches - 1, &leaf);
+		status = json_read_int(reader, item, "leaf", -1, -1, topo->n_switches - 1, &leaf);
 	if (!status && json_object_get(item, "name"))
-		status = read_text(reader, item, "name", NULL, &name);
+		status = json_read_text(reader, item, "name", NULL, &name);
 	return status ? status : topo_add_place(topo, machine, leaf, name);
 }
 
-static span_status read_note(struct reader *reader, json_t *item)
+static span_status read_note(struct json_reader *reader, json_t *item)
 {
 	const char *place, *text;
-	span_status status = read_text(reader, item, "place", NULL, &place);
+	span_status status = json_read_text(reader, item, "place", NULL, &place);
 
 	if (!status)
-		status = read_text(reader, item, "text", NULL, &text);
+		status = json_read_text(reader, item, "text", NULL, &text);
 	if (status)
 		return status;
 	return topo_note(reader->topo, place, json_is_true(json_object_get(item, "corrected")),
@@ -343,7 +185,7 @@ static span_status read_note(struct reader *reader, json_t *item)
 
 /* --- the document ------------------------------------------------------------------------- */
 
-static span_status read_document(struct reader *reader, json_t *root)
+static span_status read_document(struct json_reader *reader, json_t *root)
 {
 	span_status status = read_list(reader, root, "", "machines", read_machine);
 
@@ -398,7 +240,7 @@ static span_status set_view(const struct source *source, span_topo *topo)
 
 span_status read_topo_json(const struct source *source, span_topo **topo)
 {
-	struct reader reader = { .name = source->name };
+	struct json_reader reader = { .name = source->name };
 	json_error_t error;
 	json_t *root = json_loadb(source->text, source->bytes, JSON_REJECT_DUPLICATES, &error);
 	bool as_nccl = false;
@@ -406,7 +248,8 @@ span_status read_topo_json(const struct source *source, span_topo **topo)
 
 	if (!root)
 		return span_fail(SPAN_EPARSE, "%s:%d: %s; expected JSON that span-topo convert --to "
-		                 "json wrote", source->name, error.line, error.text);
+		                 "json wrote",
+		                 source->name, error.line, error.text);
 	status = read_head(source, root, &as_nccl);
 	if (!status)
 		status = topo_create("json", source->name, as_nccl, &reader.topo);

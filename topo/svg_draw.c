@@ -159,7 +159,7 @@ void svg_fit_speed(FILE *file, int x, int y, int room, const char *word, double 
 	char text[96];
 
 	snprintf(text, sizeof(text), "%s%s%s", word, *word ? " " : "", speed.text);
-	if ((int)strlen(text) * letter_width("small") / 10 > room)
+	if ((int)strlen(text) > room * 10 / letter_width("small"))
 		text[strlen(text) - strlen(" GB/s")] = 0;
 	svg_text(file, "small", x, y, SVG_START, room, text);
 }

@@ -245,6 +245,12 @@ try "is counted" says "2 paths: NVL"
 try "a host more" differ "synthetic:nodes:2" "synthetic:nodes:3"
 try "hosts are counted" says "2 hosts in X, 3 in Y"
 
+try "slower uplinks" differ "synthetic:nodes:8 leaf:4" "synthetic:nodes:8 leaf:4 oversubscription:2:1"
+try "are named" says "~ fabric1: uplinks"
+try "another leaf" differ "synthetic:nodes:8 leaf:4" "synthetic:nodes:8 leaf:2"
+try "is named" says "~ h2: switch above leaf0 in X, leaf1 in Y"
+try "a switch more" says "+ fabric3 leaf2: only in Y"
+
 # --- anonymise -----------------------------------------------------------------------------
 
 printf 'hosts secret[1-2] like host.json\n' >named.txt

@@ -262,6 +262,47 @@ static span_status compare_all(struct comparison *comparison, const struct kind 
 	return status;
 }
 
+/* --- the fabric --------------------------------------------------------------------------- */
+
+/* Switches are the same when their numbers are. */
+static void compare_switches(struct comparison *comparison)
+{
+	const span_topo *x = comparison->x, *y = comparison->y;
+	int32_t first_x = span_topo_nodes(x) - x->n_switches;
+	int32_t first_y = span_topo_nodes(y) - y->n_switches;
+
+	for (int32_t i = 0; i < x->n_switches || i < y->n_switches; i++) {
+		bool in_x = i < x->n_switches, in_y = i < y->n_switches;
+		int32_t a = in_x ? first_x + i : -1, b = in_y ? first_y + i : -1;
+
+		if (!in_x || !in_y) {
+			add_device(comparison, a, b, NULL);
+			continue;
+		}
+		if (differ_text(x->switches[i].name, y->switches[i].name))
+			add_device(comparison, a, b, "name");
+		if (x->switches[i].parent != y->switches[i].parent)
+			add_device(comparison, a, b, "switch above");
+		if (x->switches[i].up_bandwidth != y->switches[i].up_bandwidth)
+			add_device(comparison, a, b, "uplinks");
+	}
+}
+
+/* Hosts that hang from other leaves. */
+static void compare_leaves(struct comparison *comparison)
+{
+	int32_t places = comparison->x->n_places < comparison->y->n_places
+	                         ? comparison->x->n_places : comparison->y->n_places;
+
+	for (int32_t i = 0; i < places; i++) {
+		int32_t x = comparison->x->places[i].first_node;
+		int32_t y = comparison->y->places[i].first_node;
+
+		if (comparison->x->places[i].leaf != comparison->y->places[i].leaf)
+			add_device(comparison, x, y, "switch above");
+	}
+}
+
 span_status compare_topologies(const span_topo *x, const span_topo *y,
                                struct comparison *comparison)
 {
@@ -273,6 +314,10 @@ span_status compare_topologies(const span_topo *x, const span_topo *y,
 		status = span_fail(SPAN_ENOMEM, "diff: no memory for the kinds of hosts");
 	else
 		status = compare_all(comparison, kinds_x, kinds_y);
+	if (!status) {
+		compare_switches(comparison);
+		compare_leaves(comparison);
+	}
 	free(kinds_x);
 	free(kinds_y);
 	return status;

@@ -6,10 +6,12 @@
 
 #define COMPARE_MOST 100000 /* differences that are kept; more are counted */
 
-/* A device that only one has (the other number is -1), or a field in which they differ. */
+/* A device or fabric switch that only one has (the other number is -1), or a field in which
+ * they differ; a host's leaf counts as its field. */
 struct device_difference {
 	int32_t x, y;            /* node numbers */
-	const char *field;       /* "bus", "name", "dev", "rank"; NULL: only one has it */
+	const char *field;       /* "bus", "name", "dev", "rank", "uplinks", "switch above";
+	                          * NULL: only one has it */
 };
 
 struct path_difference {

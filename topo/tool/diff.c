@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "topo/graph.h"
 #include "topo/json.h"
 #include "topo/log.h"
 #include "topo/tool/compare.h"
@@ -13,12 +14,31 @@ enum { DEVICES_MOST = 40, GROUPS_MOST = 24, EXAMPLES = 4 };
 
 /* --- text --------------------------------------------------------------------------------- */
 
-static void tell_value(const span_topo_node *node, const char *field, char *text, size_t bytes)
+static const char *switch_name(const span_topo *topo, int32_t number)
 {
+	return number < 0 ? "none" : topo->switches[number].name;
+}
+
+/* What a field says; of "uplinks" and "switch above" the node's link and parent do. */
+static void tell_value(const span_topo *topo, int32_t number, const char *field, char *text,
+                       size_t bytes)
+{
+	const struct machine *machine;
+	int32_t place, local;
+	span_topo_node node;
+
+	span_topo_node_at(topo, number, &node);
+	machine = topo_locate(topo, number, &place, &local);
 	if (strcmp(field, "bus") == 0 || strcmp(field, "name") == 0)
-		snprintf(text, bytes, "%s", *field == 'b' ? node->bus : node->name);
+		snprintf(text, bytes, "%s", *field == 'b' ? node.bus : node.name);
+	else if (strcmp(field, "uplinks") == 0)
+		snprintf(text, bytes, "%s GB/s",
+		         text_gbps(topo->switches[local].up_bandwidth, 4).text);
+	else if (strcmp(field, "switch above") == 0)
+		snprintf(text, bytes, "%s", switch_name(topo, machine ? topo->places[place].leaf
+		                                                      : topo->switches[local].parent));
 	else
-		snprintf(text, bytes, "%d", (int)(*field == 'd' ? node->dev : node->rank));
+		snprintf(text, bytes, "%d", (int)(*field == 'd' ? node.dev : node.rank));
 }
 
 static void tell_device(const struct comparison *comparison,
@@ -28,7 +48,7 @@ static void tell_device(const struct comparison *comparison,
 	const span_topo *topo = only_y ? comparison->y : comparison->x;
 	int32_t number = only_y ? difference->y : difference->x;
 	char before[64], after[64];
-	span_topo_node a, b;
+	span_topo_node a;
 
 	span_topo_node_at(topo, number, &a);
 	fprintf(out, "%s %s", difference->field ? "~" : only_y ? "+"
@@ -39,9 +59,8 @@ static void tell_device(const struct comparison *comparison,
 		        a.name, only_y ? "Y" : "X");
 		return;
 	}
-	span_topo_node_at(comparison->y, difference->y, &b);
-	tell_value(&a, difference->field, before, sizeof(before));
-	tell_value(&b, difference->field, after, sizeof(after));
+	tell_value(topo, number, difference->field, before, sizeof(before));
+	tell_value(comparison->y, difference->y, difference->field, after, sizeof(after));
 	fprintf(out, ": %s %s in X, %s in Y\n", difference->field, before, after);
 }
 

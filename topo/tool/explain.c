@@ -172,8 +172,8 @@ static int32_t common_parent(const struct machine *machine, int32_t a, int32_t b
 	return -1;
 }
 
-/* The word in the matrix of `nvidia-smi topo -m`, "" where it has none. It knows NVLinks between two GPUs and the
- * PCI tree, no routes. */
+/* The word in the matrix of `nvidia-smi topo -m`, "" where it has none. It knows NVLinks
+ * between two GPUs and the PCI tree, no routes. */
 static void smi_word(const struct story *story, char *word, size_t bytes)
 {
 	int32_t place_a, place_b, a, b, common, switches;
@@ -289,8 +289,8 @@ static void tell(const struct story *story, FILE *out)
 	if (*word)
 		fprintf(out, "nvidia-smi topo -m calls it %s.\n", word);
 	else
-		fprintf(out, "nvidia-smi topo -m has no word for it: its matrix has the GPUs and NICs of "
-		        "one host.\n");
+		fprintf(out, "nvidia-smi topo -m has no word for it: its matrix has the GPUs and "
+		        "NICs of one host.\n");
 	tell_nccl(story, out);
 }
 
