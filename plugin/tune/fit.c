@@ -174,7 +174,7 @@ const struct tune_command command_fit = {
 	.help = "LOG is what nccl-tests printed, as it was kept: any version, behind mpirun, with\n"
 		"lines of NCCL INFO between; - is standard input. What a log does not say (a sweep\n"
 		"that kept only rows) the options say. Repeats of a size make the noise known: run\n"
-		"tests twice. --base keeps the name, numbers and curves of a profile and adds to them.\n"
+		"tests twice. --base keeps the name, numbers and curves of a profile, and adds.\n"
 		"To let the plugin choose, measure algorithms apart: NCCL_ALGO=Ring, NCCL_ALGO=NVLS.\n"
 		"The profile goes to --output, a report of noise and residuals to standard output.\n\n"
 		"Examples:\n"
