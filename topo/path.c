@@ -71,38 +71,44 @@ static span_status list_devices(struct path_work *work)
 	return allocate(work);
 }
 
-/* Whether NCCL takes two devices of one kind for the same: GPUs by address, ports by dev, NUMA
- * nodes by number, of one host. */
-static bool same_to_nccl(const struct graph_node *a, const struct graph_node *b)
+/* What NCCL knows a device by, within its host and kind: GPUs by address, ports by dev, NUMA nodes
+ * by number. false: by nothing. */
+static bool identity(const struct graph_node *node, uint64_t *id)
 {
-	uint64_t bus_a, bus_b;
+	int32_t number = node->kind == SPAN_NODE_NIC ? node->dev : node->numa;
 
-	if (a->kind != b->kind || a->host != b->host)
-		return false;
-	switch (a->kind) {
-	case SPAN_NODE_GPU:
-		return nccl_bus(a->bus, &bus_a) && nccl_bus(b->bus, &bus_b) && bus_a == bus_b;
-	case SPAN_NODE_NIC:
-		return a->dev >= 0 && a->dev == b->dev;
-	default:
-		return a->numa >= 0 && a->numa == b->numa;
-	}
+	if (node->kind == SPAN_NODE_GPU)
+		return nccl_bus(node->bus, id);
+	*id = (uint64_t)number;
+	return number >= 0;
 }
 
 /* NCCL finds the slot for a path by the device's identity, so of several alike the first gets
  * them all. Only its view shows that. */
-static void find_aliases(struct path_work *work)
+static span_status find_aliases(struct path_work *work)
 {
 	const struct machine *machine = work->machine;
+	uint64_t *ids = calloc((size_t)machine->n_devices + 1, sizeof(*ids));
 	int32_t i, j;
 
+	if (!ids)
+		return span_fail(SPAN_ENOMEM, "topology: no memory for %d devices",
+		                 machine->n_devices);
 	for (i = 0; i < machine->n_devices; i++) {
+		const struct graph_node *node = &machine->nodes[machine->devices[i]];
+		bool known = work->as_nccl && identity(node, &ids[i]);
+
 		work->alias[i] = i;
-		for (j = 0; work->as_nccl && j < i && work->alias[i] == i; j++)
-			if (same_to_nccl(&machine->nodes[machine->devices[j]],
-			                 &machine->nodes[machine->devices[i]]))
+		for (j = 0; known && j < i && work->alias[i] == i; j++) {
+			const struct graph_node *other = &machine->nodes[machine->devices[j]];
+
+			if (ids[j] == ids[i] && other->kind == node->kind &&
+			    other->host == node->host && identity(other, &ids[j]))
 				work->alias[i] = j;
+		}
 	}
+	free(ids);
+	return SPAN_OK;
 }
 
 /* --- the search --------------------------------------------------------------------------- */
@@ -298,10 +304,10 @@ span_status machine_paths(struct machine *machine, bool as_nccl)
 	struct path_work work = { .machine = machine, .as_nccl = as_nccl };
 	span_status status = list_devices(&work);
 
-	if (!status) {
-		find_aliases(&work);
+	if (!status)
+		status = find_aliases(&work);
+	if (!status)
 		status = path_make_edges(&work);
-	}
 	if (!status)
 		status = search_paths(&work);
 	if (!status)

@@ -207,22 +207,24 @@ static void mark_p2c(const struct reroute *r, int32_t gpu, int32_t nic)
 		back->path_class = SPAN_PATH_P2C;
 }
 
-/* Lead a GPU to a NIC over the GPU beside it, if it is near to that by NVLink, and the way is wider
- * than its own or avoids a processor. Only in this direction: NCCL receives locally. */
-static void try_pxn(const struct reroute *r, int32_t gpu, int32_t nic)
+/* Lead a GPU to a NIC over the GPU beside it, the relay, if it is near to that by NVLink, and the
+ * way is wider than its own or avoids a processor. Only in this direction: NCCL receives locally. */
+static bool try_pxn(const struct reroute *r, int32_t gpu, int32_t relay, int32_t nic)
 {
-	int32_t relay = local_gpu(r, nic), device = nic_device(r, nic);
+	int32_t device = nic_device(r, nic);
 	const struct graph_path *own, *relayed;
 
 	if (relay < 0 || relay == gpu || host_of(r, relay) != host_of(r, gpu))
-		return;
+		return false;
 	own = path_at(r->machine, gpu, device);
 	relayed = path_at(r->machine, relay, device);
 	if (relayed->path_class > SPAN_PATH_P2C ||
 	    path_at(r->machine, relay, gpu)->path_class > SPAN_PATH_NVL)
-		return;
-	if (relayed->bandwidth > own->bandwidth || own->path_class > SPAN_PATH_PXN)
-		lead_over(r, gpu, relay, device);
+		return false;
+	if (relayed->bandwidth <= own->bandwidth && own->path_class <= SPAN_PATH_PXN)
+		return false;
+	lead_over(r, gpu, relay, device);
+	return true;
 }
 
 /* Whether GPUDirect RDMA serves a port: both can, and no processor is between, unless by C2C. */
@@ -241,18 +243,34 @@ static bool has_gdr(const struct reroute *r, int32_t gpu, int32_t nic)
 	return distance <= SPAN_PATH_PXB || distance == SPAN_PATH_P2C;
 }
 
-static void reroute_pair(const struct reroute *r, int32_t gpu, int32_t nic)
+/* Returns whether paths between the two changed. */
+static bool reroute_pair(const struct reroute *r, int32_t gpu, int32_t relay, int32_t nic)
 {
 	int32_t device = nic_device(r, nic), cpu = r->local_cpu[gpu];
+	bool changed = try_pxn(r, gpu, relay, nic);
 
-	try_pxn(r, gpu, nic);
 	if (cpu >= 0 && path_at(r->machine, gpu, device)->path_class < SPAN_PATH_PHB &&
 	    !has_gdr(r, gpu, nic)) {
 		lead_over(r, device, cpu, gpu);
 		lead_over(r, gpu, cpu, device);
-		update_near_gpus(r, nic);
+		changed = true;
 	}
-	update_nics(r, gpu);
+	return changed;
+}
+
+/* NCCL asks for the GPU beside the NIC again at every pair, since what was led elsewhere before
+ * may have changed it. */
+static void reroute_nic(const struct reroute *r, int32_t nic)
+{
+	int32_t relay = local_gpu(r, nic), gpu;
+
+	for (gpu = 0; gpu < r->work->n_gpus; gpu++) {
+		if (!reroute_pair(r, gpu, relay, nic))
+			continue;
+		update_near_gpus(r, nic);
+		update_nics(r, gpu);
+		relay = local_gpu(r, nic);
+	}
 }
 
 static void reroute_nics(const struct reroute *r)
@@ -267,8 +285,7 @@ static void reroute_nics(const struct reroute *r)
 	for (nic = 0; nic < r->work->n_nics; nic++)
 		update_near_gpus(r, nic);
 	for (nic = 0; nic < r->work->n_nics; nic++)
-		for (gpu = 0; gpu < r->work->n_gpus; gpu++)
-			reroute_pair(r, gpu, nic);
+		reroute_nic(r, nic);
 }
 
 span_status path_reroute(struct path_work *work)
