@@ -39,6 +39,11 @@ expect 0 "$files/nic-shared.xml"
 says "info nic-shared" out
 expect 0 "$files/nvlink-lost-healthy.xml"
 
+expect 1 --format json "$files/nic-behind-slow-pcie.xml"
+says '"more": 3' out
+says '"warnings": 4' out
+says '"not_listed": 0' out
+
 expect 0 --ignore nvlink-lost "$files/nvlink-lost.xml"
 says "0 errors, 0 warnings, " out
 expect 1 --ignore nic-order,nic-shared "$files/nvlink-lost.xml"
@@ -81,7 +86,7 @@ fi
 
 expect 0 --rules
 rules=$(grep -c '^[a-z]' "$work/out")
-try "each rule has two files" test $((2 * rules)) -eq "$(find "$files" -name '*.[xt][mx][lt]' | wc -l)"
+try "each rule has two files" test $((2 * rules)) -le "$(find "$files" -name '*.[xt][mx][lt]' | wc -l)"
 expect 0 --rules --format json
 try "as many rules as JSON" test "$rules" -eq "$(grep -c '"rule"' "$work/out")"
 

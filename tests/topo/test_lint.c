@@ -30,11 +30,16 @@ static struct lint_report *lint_file(const char *path)
 	return report;
 }
 
-static const struct lint_rule *find_rule(const char *id, size_t n)
+/* The rule whose id a file's name begins with; *rest is what follows. */
+static const struct lint_rule *rule_of_file(const char *file, const char **rest)
 {
-	for (int32_t i = 0; i < lint_rule_count(); i++)
-		if (strlen(lint_rule_at(i)->id) == n && !strncmp(lint_rule_at(i)->id, id, n))
+	for (int32_t i = 0; i < lint_rule_count(); i++) {
+		size_t n = strlen(lint_rule_at(i)->id);
+
+		*rest = file + n;
+		if (!strncmp(lint_rule_at(i)->id, file, n) && (file[n] == '-' || file[n] == '.'))
 			return lint_rule_at(i);
+	}
 	return NULL;
 }
 
@@ -90,12 +95,12 @@ Test(lint, every_rule_has_a_file_that_shows_it_and_a_healthy_twin)
 	}
 }
 
-/* A file's name is its rule, with "-healthy" behind it for the twin. */
+/* A file's name is its rule, then "-healthy" for the twin, then whatever tells it from others. */
 static void judge_file(const char *file)
 {
-	size_t n = strcspn(file, ".");
-	bool healthy = n > 8 && !strncmp(file + n - 8, "-healthy", 8);
-	const struct lint_rule *rule = find_rule(file, healthy ? n - 8 : n);
+	const char *rest;
+	const struct lint_rule *rule = rule_of_file(file, &rest);
+	bool healthy = rule && !strncmp(rest, "-healthy", 8);
 	struct lint_report *report;
 	char path[4096];
 
@@ -120,7 +125,7 @@ Test(lint, finds_in_each_file_what_its_name_says_and_nothing_else)
 		judged++;
 	}
 	closedir(files);
-	cr_assert_eq(judged, 2 * lint_rule_count());
+	cr_assert_geq(judged, 2 * lint_rule_count());
 }
 
 /* --- figures and places --------------------------------------------------------------------- */
