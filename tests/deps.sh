@@ -59,6 +59,21 @@ need_test()
 	need libcriterion-dev "Criterion: the tests" links criterion/criterion.h criterion
 }
 
+# Debian 12 has clang 14; the runtimes are a package of their own.
+clang_version()
+{
+	local version
+
+	version=$(clang -dumpversion 2>/dev/null)
+	echo "${version:-14}" | cut -d. -f1
+}
+
+can_fuzz()
+{
+	echo 'int LLVMFuzzerTestOneInput(const void *d, unsigned long n) { return d == (void *)n; }' |
+		clang -x c - -fsanitize=fuzzer,address,undefined -o /dev/null
+}
+
 need_check()
 {
 	need clang-format "checks: format" clang-format --version
@@ -66,6 +81,7 @@ need_check()
 	need valgrind "checks: memory" valgrind --version
 	need g++ "checks: the headers as C++" c++ --version
 	need clang "checks: a second compiler" clang --version
+	need "libclang-rt-$(clang_version)-dev" "checks: fuzzing" can_fuzz
 }
 
 need_peers()
