@@ -118,15 +118,14 @@ static const span_curve *find_curve(const struct span_evidence *evidence, int co
 	                          evidence->ranks, evidence->nodes);
 }
 
-static void prepare_contest(const struct span_evidence *evidence, int coll,
-                            struct contest *contest)
+/* Fill in what follows from the evidence and the collective. */
+static void prepare_contest(struct contest *contest)
 {
+	const struct span_evidence *evidence = contest->evidence;
 	const span_curve **curves = contest->curves;
 
-	contest->evidence = evidence;
-	contest->coll = coll;
 	for (int cell = 0; cell < SPAN_CELLS; cell++)
-		curves[cell] = find_curve(evidence, coll, cell);
+		curves[cell] = find_curve(evidence, contest->coll, cell);
 	for (int a = 0; a < SPAN_CELLS; a++)
 		for (int b = 0; b < SPAN_CELLS; b++) {
 			contest->model.share[a][b] = bar_of(evidence->margin, evidence->model_spread,
@@ -328,12 +327,12 @@ span_status span_evidence_segments(const struct span_evidence *evidence, int col
                                    struct span_segment **segments, int *n)
 {
 	struct list list = { NULL, 0 };
-	struct contest contest;
+	struct contest contest = { .evidence = evidence, .coll = coll };
 	struct span_segment next;
 	uint64_t size, last = 1;
 	span_status status;
 
-	prepare_contest(evidence, coll, &contest);
+	prepare_contest(&contest);
 	judge(&contest, last, &next);
 	next.first = 0;
 	status = append(&list, &next);

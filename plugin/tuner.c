@@ -104,14 +104,15 @@ static void say_what_decides(const struct session *session, const span_table *ta
 	char rules[MESSAGE_BYTES] = "", profile[MESSAGE_BYTES] = "";
 
 	if (*session->options.rules)
-		snprintf(rules, sizeof(rules), "rules %.200s (%d, %d of them for regBuff and unused), ",
+		snprintf(rules, sizeof(rules), "rules %.200s (%d, unused for regBuff %d), ",
 		         session->options.rules, session->rules.n, session->rules.unused);
 	if (session->profile)
 		snprintf(profile, sizeof(profile), "profile \"%.200s\", ",
 		         span_profile_name(session->profile));
 	say(session, NCCL_LOG_INFO,
-	    "%zu ranks on %zu nodes: %s%sdecision %016" PRIx64 ", the same on every rank", start->ranks,
-	    start->nodes, rules, profile, digest_of(session, table));
+	    "%zu ranks on %zu node%s: %s%sdecision %016" PRIx64 ", the same on every rank",
+	    start->ranks, start->nodes, start->nodes == 1 ? "" : "s", rules, profile,
+	    digest_of(session, table));
 }
 
 static span_table *decide(const struct session *session)

@@ -6,7 +6,7 @@
 
 #include "tests/plugin/cost_tables.h"
 
-enum { SEGMENTS = 40, MOST = 6, UNTOUCHED = 12345 };
+enum { SEGMENTS = 40, MOST = 6, UNTOUCHED = 12345, MORE_ALGOS = 20 };
 
 /* What went into a random table, for the plain search below. */
 struct mirror {
@@ -186,19 +186,22 @@ Test(table, arguments_that_are_not_as_expected_touch_nothing)
 Test(table, an_unknown_algorithm_of_nccl_is_not_beaten_by_evidence)
 {
 	struct span_choice choice = { .beats = (1u << CELLS) - 1, .pipe_ops = -1, .algo = SPAN_RING };
-	float costs[8 * SPAN_PROTOS], before[8 * SPAN_PROTOS];
+	float costs[MORE_ALGOS * SPAN_PROTOS], before[MORE_ALGOS * SPAN_PROTOS];
 	span_table *table;
 	int channels = 0;
 
 	cr_assert_eq(span_table_create(&table), SPAN_OK);
 	cr_assert_eq(span_table_add(table, SPAN_ALL_REDUCE, 0, &choice, 1), SPAN_OK);
-	rising_costs(costs, 8 * SPAN_PROTOS);
-	costs[7 * SPAN_PROTOS] = 0.5f;
-	memcpy(before, costs, sizeof(costs));
-	span_table_choose(table, SPAN_ALL_REDUCE, 1, 1, costs, 8, SPAN_PROTOS, &channels);
-	cr_assert(!memcmp(before, costs, sizeof(costs)));
-	costs[7 * SPAN_PROTOS] = 50;
-	span_table_choose(table, SPAN_ALL_REDUCE, 1, 1, costs, 8, SPAN_PROTOS, &channels);
+	for (int own = CELLS; own < MORE_ALGOS * SPAN_PROTOS; own++) {
+		rising_costs(costs, MORE_ALGOS * SPAN_PROTOS);
+		costs[own] = 0.5f;
+		memcpy(before, costs, sizeof(costs));
+		span_table_choose(table, SPAN_ALL_REDUCE, 1, 1, costs, MORE_ALGOS, SPAN_PROTOS,
+		                  &channels);
+		cr_assert(!memcmp(before, costs, sizeof(costs)), "cell %d", own);
+	}
+	rising_costs(costs, MORE_ALGOS * SPAN_PROTOS);
+	span_table_choose(table, SPAN_ALL_REDUCE, 1, 1, costs, MORE_ALGOS, SPAN_PROTOS, &channels);
 	cr_assert_eq(costs[SPAN_RING * SPAN_PROTOS], 0);
 	span_table_free(table);
 }

@@ -88,12 +88,28 @@ check_life()
 		"$plugin" | head -n 1)" "cell 5 channels 3")" SPAN_RULES="$scratch/rules" "$plugin"
 	mkdir -p "$scratch/usr/lib" "$scratch/usr/share/span/profiles"
 	cp "$plugin" "$scratch/usr/lib/"
+	cp plugin/profiles/*.profile "$scratch/usr/share/span/profiles/"
 	ask "names the place where a shipped profile is missing" "$(three_times \
 		"2 SPAN: profile $scratch/usr/lib/../share/span/profiles/mine.profile: No such file or directory; NCCL decides everything")" \
 		SPAN_PROFILE=mine "$scratch/usr/lib/libnccl-tuner-span.so"
 }
 
+# Every shipped profile, by name, from where an installation puts it.
+check_profiles()
+{
+	local profile name output
+
+	for profile in plugin/profiles/*.profile; do
+		name=$(basename "$profile" .profile)
+		output=$(SPAN_PROFILE=$name "$scratch/host" "$scratch/usr/lib/libnccl-tuner-span.so")
+		none "profile $name is read and told" "$(grep -vE \
+			'^3 SPAN: 8 ranks on 1 node: profile ".*", decision [0-9a-f]{16}, the same on every rank$|^cell ' \
+			<<<"$output")"
+	done
+}
+
 check_file
 check_calls
 check_life
+check_profiles
 close_count
