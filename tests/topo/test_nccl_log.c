@@ -273,6 +273,26 @@ Test(nccl_log, algorithm_and_protocol_come_from_the_environment_or_nccl)
 	cr_assert(sample.algo == SPAN_RING && sample.proto == SPAN_SIMPLE);
 }
 
+/* What the plugin's profiler writes: a tag before each row. */
+Test(nccl_log, rows_of_the_profiler_are_read_each_by_its_tag)
+{
+	const char *text = "# span: ranks 16 nodes 2 all_reduce_perf ALGO=Ring PROTO=LL\n"
+			   "        1024          256 half none -1 34.27 0.030 0.056 N/A\n"
+			   "# span: ranks 4 nodes 4 all_gather_perf ALGO=PAT PROTO=Simple\n"
+			   "        2048          256 float none -1 9.50 0.215 0.161 N/A\n";
+	span_nccl_log log;
+
+	cr_assert_eq(read_text(text, "x", &nothing, &log), SPAN_OK, "%s", log_captured());
+	cr_assert_eq(log.n, 2);
+	cr_assert(log.samples[0].coll == SPAN_ALL_REDUCE && log.samples[0].ranks == 16 &&
+	          log.samples[0].nodes == 2 && log.samples[0].algo == SPAN_RING &&
+	          log.samples[0].proto == SPAN_LL);
+	cr_assert(log.samples[1].coll == SPAN_ALL_GATHER && log.samples[1].ranks == 4 &&
+	          log.samples[1].nodes == 4 && log.samples[1].algo == SPAN_PAT &&
+	          log.samples[1].us == 9.5);
+	span_nccl_log_free(&log);
+}
+
 /* --- harm --------------------------------------------------------------------------------- */
 
 /* Bytes of all kinds, long lines, lists of hosts without end: sanitizers watch. */
