@@ -231,21 +231,36 @@ static void nic_speed_odd(struct lint *lint)
 
 /* --- nic-gdr-off ---------------------------------------------------------------------------- */
 
+/* Devices of a kind that say no; *first is the first. RCCL's files say no of every GPU and do
+ * not mean it. */
+static int32_t without_gdr(const struct lint *lint, int32_t host, span_node_kind kind,
+                           int32_t *first)
+{
+	int32_t count = 0;
+
+	for (int32_t i = -1; (i = lint_next(lint->machine, i, kind, host)) >= 0;)
+		if (lint->machine->nodes[i].gdr == 0 &&
+		    (kind == SPAN_NODE_NIC || lint_is_nvidia(lint, i)) && !count++)
+			*first = i;
+	return count;
+}
+
 static void nic_gdr_off(struct lint *lint)
 {
 	const struct machine *machine = lint->machine;
 
 	for (int32_t host = 0; host < machine->n_hosts; host++) {
-		int32_t first = -1, count = 0;
+		int32_t gpus = lint_count(machine, SPAN_NODE_GPU, host), first = 0;
+		int32_t nics = lint_count(machine, SPAN_NODE_NIC, host), off;
 
-		for (int32_t i = -1; (i = lint_next(machine, i, SPAN_NODE_NIC, host)) >= 0;)
-			if (machine->nodes[i].gdr == 0) {
-				first = first < 0 ? i : first;
-				count++;
-			}
-		if (count && lint_next(machine, -1, SPAN_NODE_GPU, host) >= 0)
+		off = without_gdr(lint, host, SPAN_NODE_NIC, &first);
+		if (off && gpus)
 			lint_tell(lint, first, "GPUDirect RDMA is off on %d of %d ports of the host",
-			          count, lint_count(machine, SPAN_NODE_NIC, host));
+			          off, nics);
+		off = without_gdr(lint, host, SPAN_NODE_GPU, &first);
+		if (off && nics)
+			lint_tell(lint, first, "GPUDirect RDMA is off on %d of %d GPUs of the host",
+			          off, gpus);
 	}
 }
 
@@ -281,7 +296,7 @@ const struct lint_rule lint_rules_nic[] = {
 	  .remedy = "compare with ibstat or ethtool",
 	  .machine = nic_speed_odd },
 	{ .id = "nic-gdr-off", .severity = LINT_WARNING,
-	  .title = "ports without GPUDirect RDMA in a host with GPUs",
+	  .title = "ports or GPUs without GPUDirect RDMA",
 	  .why = "what they carry is copied through host memory",
 	  .remedy = "load nvidia-peermem or use dma-buf; check ACS and IOMMU settings",
 	  .machine = nic_gdr_off },
