@@ -38,13 +38,14 @@ int span_profiles_folder(const char *object, char *folder, size_t bytes)
 	return 0;
 }
 
-/* The same from where this code was loaded. */
-static int find_folder(char *folder)
+/* The same from where this code was loaded, or from another path. */
+static int find_folder(const char *object, char *folder)
 {
 	Dl_info info;
 
-	return dladdr((const void *)&suffix, &info) && info.dli_fname &&
-	       span_profiles_folder(info.dli_fname, folder, PATH_BYTES);
+	if (!object && dladdr((const void *)&suffix, &info))
+		object = info.dli_fname;
+	return object && span_profiles_folder(object, folder, PATH_BYTES);
 }
 
 static span_status load(const char *path, span_profile **profile)
@@ -65,7 +66,7 @@ span_status span_profiles_open(const char *name, span_profile **profile)
 
 	if (strchr(name, '/'))
 		return load(name, profile);
-	if (!find_folder(folder))
+	if (!find_folder(NULL, folder))
 		return span_fail(SPAN_EIO, "profile %.100s: none are shipped here; give a path", name);
 	snprintf(path, sizeof(path), "%s/%.200s%s", folder, name, suffix);
 	return load(path, profile);
@@ -138,7 +139,14 @@ static int is_for(const span_profile *profile, int device, int gpus)
 	return id && count && id->value == device && count->value == gpus;
 }
 
-span_status span_profiles_of_machine(const char *root, span_profile **profile)
+/* By bytes: alphasort would obey the locale, which need not be that of the other ranks. */
+static int by_name(const struct dirent **a, const struct dirent **b)
+{
+	return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+span_status span_profiles_of_machine(const char *root, const char *object,
+                                     span_profile **profile)
 {
 	char folder[PATH_BYTES], path[2 * PATH_BYTES];
 	struct dirent **entries = NULL;
@@ -146,9 +154,9 @@ span_status span_profiles_of_machine(const char *root, span_profile **profile)
 	int device, gpus = span_profiles_gpus(root, &device), n;
 
 	*profile = NULL;
-	if (!gpus || !find_folder(folder))
+	if (!gpus || !find_folder(object, folder))
 		return SPAN_OK;
-	n = scandir(folder, &entries, is_profile, alphasort);
+	n = scandir(folder, &entries, is_profile, by_name);
 	for (int i = 0; i < n; i++) {
 		if (!status && !*profile) {
 			snprintf(path, sizeof(path), "%s/%.255s", folder, entries[i]->d_name);

@@ -20,8 +20,9 @@ span_status span_profiles_open(const char *name, span_profile **profile);
 
 /* The first shipped profile, by name, made for GPUs like those below `root`/sys: its numbers
  * machine.gpu (the PCI device id) and machine.gpus (how many) are equal. None is no error:
- * *profile is NULL then. Only for SPAN_UNIFORM: other nodes may have other GPUs. */
-span_status span_profiles_of_machine(const char *root, span_profile **profile);
+ * *profile is NULL then. object: where the plugin lies, NULL to find out. Only for SPAN_UNIFORM: other nodes may have other GPUs. */
+span_status span_profiles_of_machine(const char *root, const char *object,
+                                     span_profile **profile);
 
 /* What stands in `root`/sys about GPUs: how many of one NVIDIA device; 0 for none or mixed. */
 int span_profiles_gpus(const char *root, int *device);

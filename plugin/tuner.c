@@ -74,7 +74,7 @@ static span_status read_files(struct session *session)
 	if (!status && *options->profile)
 		status = span_profiles_open(options->profile, &session->profile);
 	else if (!status && options->uniform)
-		status = span_profiles_of_machine("/", &session->profile);
+		status = span_profiles_of_machine("/", NULL, &session->profile);
 	return status;
 }
 

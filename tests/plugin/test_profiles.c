@@ -103,10 +103,58 @@ Test(profiles, one_is_opened_by_path_and_refused_by_name)
 	cr_assert_eq(log_captured_count(), 1);
 }
 
-Test(profiles, a_machine_without_gpus_has_no_profile)
+static span_profile *of_machine(void)
 {
-	span_profile *profile = (span_profile *)root;
+	span_profile *profile = (span_profile *)root; /* anything but NULL */
+	char object[256];
 
-	cr_assert_eq(span_profiles_of_machine(root, &profile), SPAN_OK);
+	snprintf(object, sizeof(object), "%s/lib/libnccl-tuner-span.so", root);
+	cr_assert_eq(span_profiles_of_machine(root, object, &profile), SPAN_OK, "%s",
+	             log_captured());
+	return profile;
+}
+
+/* A profile for `gpus` of a device, as span/profiles/NAME. */
+static void ship(const char *name, const char *device, int gpus)
+{
+	char path[128], text[512];
+
+	snprintf(path, sizeof(path), "share/span/profiles/%s", name);
+	snprintf(text, sizeof(text), "span-profile 1\nname %s\nsource 0 made up\n"
+		 "number machine.gpu %s spread 0 samples 0 source 0\n"
+		 "number machine.gpus %d spread 0 samples 0 source 0\nend\n", name, device, gpus);
+	put(path, text);
+}
+
+Test(profiles, the_gpus_of_a_machine_pick_one)
+{
+	span_profile *profile;
+
+	put("lib/libnccl-tuner-span.so", "");
+	ship("b.profile", "9008", 2);
+	ship("a.profile", "9008", 8);
+	ship("c.profile", "9008", 2);
+	ship("0.not-one", "9008", 2);
+	cr_assert_null(of_machine()); /* no GPUs */
+	put_device(1, "0x10de\n", "0x030200\n", "0x2330\n");
+	cr_assert_null(of_machine()); /* one */
+	put_device(2, "0x10de\n", "0x030200\n", "0x2330\n");
+	profile = of_machine();
+	cr_assert_not_null(profile);
+	cr_assert_str_eq(span_profile_name(profile), "b.profile");
+	span_profile_free(profile);
+}
+
+Test(profiles, a_shipped_one_that_is_wrong_is_named)
+{
+	span_profile *profile = NULL;
+	char object[256];
+
+	put_device(1, "0x10de\n", "0x030200\n", "0x2330\n");
+	put("share/span/profiles/a.profile", "nonsense\n");
+	put("lib/", NULL);
+	snprintf(object, sizeof(object), "%s/lib/libnccl-tuner-span.so", root);
+	cr_assert_eq(span_profiles_of_machine(root, object, &profile), SPAN_EPARSE);
+	cr_assert(strstr(log_captured(), "a.profile:1"), "%s", log_captured());
 	cr_assert_null(profile);
 }
