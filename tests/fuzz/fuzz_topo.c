@@ -1,5 +1,6 @@
 /* Any bytes as a topology source, in both views. hwloc's own XML goes to fuzz_hwloc.c: what is
  * wrong in hwloc is not to hide what is wrong here. */
+#define _GNU_SOURCE /* memmem */
 #include "tests/fuzz/fuzz.h"
 
 #include <string.h>

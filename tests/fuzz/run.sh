@@ -17,7 +17,7 @@ seconds=$2
 shift 2
 data=$PWD/tests/data
 CLANG=${CLANG:-clang}
-flags="-std=gnu11 -g -O1 -D_GNU_SOURCE -fno-omit-frame-pointer -fno-sanitize-recover=all -I."
+flags="-std=gnu11 -g -O1 -fno-omit-frame-pointer -fno-sanitize-recover=all -I."
 
 # NAME SOURCE READER SEED-FOLDERS: a reader of its own is called without recognition before it.
 fuzzers()
