@@ -69,6 +69,8 @@ static void keep(struct lint *lint, const char *place, const char *text)
 	struct lint_report *report = lint->report;
 	struct lint_finding *finding;
 
+	if (lint->status)
+		return;
 	report->of_rule[lint->rule_number]++;
 	for (int32_t i = 1; i <= lint->kept; i++) {
 		finding = &report->findings[report->n_findings - i];
@@ -83,9 +85,11 @@ static void keep(struct lint *lint, const char *place, const char *text)
 		lint_no_memory(lint);
 		return;
 	}
-	finding = &report->findings[report->n_findings++];
+	finding = &report->findings[report->n_findings];
 	*finding = (struct lint_finding){ .rule = lint->rule, .place = strdup(place),
-		                          .text = strdup(text), .hosts = lint->hosts };
+		                          .text = strdup(text), .hosts = lint->hosts,
+		                          .rule_number = lint->rule_number,
+		                          .number = report->n_findings++ };
 	if (!finding->place || !finding->text)
 		lint_no_memory(lint);
 	lint->kept++;
@@ -136,7 +140,6 @@ static void look_at_machine(struct lint *lint, const span_topo *nccl, int32_t nu
 	lint->machine = lint->nccl = lint->topo->machines[number];
 	if (nccl && number < nccl->n_machines && same_nodes(lint->machine, nccl->machines[number]))
 		lint->nccl = nccl->machines[number];
-	lint->number = number;
 	lint->place = -1;
 	lint->hosts = 0;
 	for (int32_t p = lint->topo->n_places - 1; p >= 0; p--)
@@ -155,7 +158,7 @@ static void look_at_machine(struct lint *lint, const span_topo *nccl, int32_t nu
 static void look_at_whole(struct lint *lint)
 {
 	lint->machine = lint->nccl = NULL;
-	lint->number = lint->place = -1;
+	lint->place = -1;
 	lint->hosts = 1;
 	for (int32_t i = 0; (lint->rule = lint_rule_at(i)); i++) {
 		lint->rule_number = i;
@@ -165,27 +168,15 @@ static void look_at_whole(struct lint *lint)
 	}
 }
 
-/* Errors first, then in the order of rules, then as found: a stable sort by insertion, since
- * rules and kinds of hosts keep findings few. */
-static int32_t rank_of(const struct lint_finding *finding)
+/* Errors first, then in the order of rules, then as found. */
+static int by_severity(const void *a, const void *b)
 {
-	int32_t number = 0;
+	const struct lint_finding *x = a, *y = b;
+	int order = (int)y->rule->severity - (int)x->rule->severity;
 
-	while (lint_rule_at(number) != finding->rule)
-		number++;
-	return number - 1000 * (int32_t)finding->rule->severity;
-}
-
-static void sort(struct lint_report *report)
-{
-	for (int32_t i = 1; i < report->n_findings; i++) {
-		struct lint_finding moving = report->findings[i];
-		int32_t rank = rank_of(&moving), to = i;
-
-		for (; to > 0 && rank_of(&report->findings[to - 1]) > rank; to--)
-			report->findings[to] = report->findings[to - 1];
-		report->findings[to] = moving;
-	}
+	if (!order)
+		order = x->rule_number - y->rule_number;
+	return order ? order : x->number - y->number;
 }
 
 span_status lint_run(const span_topo *topo, const span_topo *nccl, struct lint_report **report)
@@ -205,7 +196,8 @@ span_status lint_run(const span_topo *topo, const span_topo *nccl, struct lint_r
 		lint_free(lint.report);
 		return lint.status;
 	}
-	sort(lint.report);
+	qsort(lint.report->findings, (size_t)lint.report->n_findings,
+	      sizeof(*lint.report->findings), by_severity);
 	*report = lint.report;
 	return SPAN_OK;
 }

@@ -39,6 +39,8 @@ struct lint_finding {
 	char *text;            /* owned */
 	int32_t more;          /* other nodes of the host of which the very same is true */
 	int32_t hosts;         /* how many hosts of this kind there are */
+	int32_t rule_number;   /* of lint_rule_at */
+	int32_t number;        /* in the order of finding */
 };
 
 struct lint_report {
@@ -64,7 +66,6 @@ struct lint {
 	const span_topo *topo;
 	const struct machine *machine; /* as span-topo reads it; NULL for rules of the whole */
 	const struct machine *nccl;    /* the same nodes, as NCCL would believe them */
-	int32_t number;                /* of the machine */
 	int32_t place;                 /* where it stands first */
 	int32_t hosts;                 /* how often it stands: hosts of this kind */
 	const struct lint_rule *rule;

@@ -65,13 +65,15 @@ static bool bus_key(const struct machine *machine, int32_t node, struct keyed *k
 	                         found->kind == SPAN_NODE_PCI);
 }
 
-/* Parts of one device share its address: they hang from the same node, or one from the other. */
+/* Parts of one device share its address: one hangs from the other, or both from the same node,
+ * where the source is not NCCL's, which knows its GPUs by address. */
 static void tell_bus(struct lint *lint, int32_t node, int32_t earlier)
 {
 	const struct graph_node *a = &lint->machine->nodes[earlier];
 	const struct graph_node *b = &lint->machine->nodes[node];
 
-	if (b->parent == earlier || a->parent == node || (a->parent == b->parent && a->kind == b->kind))
+	if (b->parent == earlier || a->parent == node ||
+	    (!lint_from_nccl(lint) && a->parent == b->parent && a->kind == b->kind))
 		return;
 	lint_tell(lint, node, "PCI address %s, which %s of the same host has as well", b->bus,
 	          lint_name(lint->machine, earlier).text);

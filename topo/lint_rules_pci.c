@@ -74,7 +74,6 @@ static void tell_uplink(struct lint *lint, int32_t node, int32_t below)
 {
 	const struct graph_node *nodes = lint->nccl->nodes;
 	const struct graph_link *link = lint_uplink(lint->machine, node);
-
 	char mended[40] = "";
 
 	if (link && link->bandwidth > nodes[node].speed)
