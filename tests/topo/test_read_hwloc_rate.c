@@ -29,7 +29,7 @@ Test(hwloc_rate, links_have_the_bandwidth_nccl_counts)
 		double gb_per_s;
 	} cases[] = {
 		{ LINK("0.25", "0.25"), 0.1875 },      { LINK("8.0", "8.0"), 6 },
-		{ LINK("0.615385", "0.615385"), 0.375 }, { LINK(GEN3_X8, GEN3_X8), 6 },
+		{ LINK("9.846154", "9.846154"), 6 }, { LINK(GEN3_X8, GEN3_X8), 6 },
 		{ LINK(GEN3_X16, GEN3_X16), 12 },      { LINK(GEN4_X16, "31.0"), 24 },
 		{ LINK(GEN5_X16, GEN5_X16), 48 },      { LINK("126.03", "121.0"), 96 },
 	};
@@ -70,12 +70,13 @@ Test(hwloc_rate, as_nccl_a_port_asleep_stays_slow_and_is_told)
 	span_topo_free(topo);
 }
 
-/* Two GPUs of different speed below a switch whose uplink sleeps. */
-#define SWITCH(uplink)                                                                       \
-	PORT("0000:00:01.0", uplink,                                                         \
-	     PORT("0000:01:00.0", uplink,                                                    \
-	          PORT("0000:02:00.0", GEN3_X16, DEVICE("0000:03:00.0", A100, GEN3_X16, "")) \
-	          PORT("0000:02:01.0", GEN4_X16, DEVICE("0000:04:00.0", A100, GEN4_X16, ""))))
+/* Two GPUs of different speed below a switch whose uplink sleeps, the slower one first or last. */
+#define UPLINK(speed, below) \
+	PORT("0000:00:01.0", speed, PORT("0000:01:00.0", speed, below))
+#define SLOW_GPU PORT("0000:02:00.0", GEN3_X16, DEVICE("0000:03:00.0", A100, GEN3_X16, ""))
+#define FAST_GPU PORT("0000:02:01.0", GEN4_X16, DEVICE("0000:04:00.0", A100, GEN4_X16, ""))
+#define SWITCH(speed) UPLINK(speed, SLOW_GPU FAST_GPU)
+#define SWITCH_REVERSED(speed) UPLINK(speed, FAST_GPU SLOW_GPU)
 
 Test(hwloc_rate, a_switch_asleep_counts_as_the_fastest_device_below)
 {
@@ -87,6 +88,9 @@ Test(hwloc_rate, a_switch_asleep_counts_as_the_fastest_device_below)
 	cr_assert_float_eq(bandwidth_of(topo, "gpu1", "pci0"), 24, 1e-9);
 	cr_assert(note && note->corrected);
 	cr_assert_str_eq(note->place, "h0/pci0");
+	span_topo_free(topo);
+	topo = hwloc_text_load(&(struct hwloc_text){ .second = SWITCH_REVERSED("2.000000") });
+	cr_assert_float_eq(bandwidth_of(topo, "pci0", "cpu1"), 24, 1e-9);
 	span_topo_free(topo);
 	topo = hwloc_text_load(&(struct hwloc_text){ .first = SWITCH("2.000000"), .as_nccl = 1 });
 	cr_assert_float_eq(bandwidth_of(topo, "pci0", "cpu0"), 1.5, 1e-9);
