@@ -92,6 +92,19 @@ Test(fit, sizes_that_say_nothing_new_are_dropped_and_bends_stay)
 	span_profile_free(profile);
 }
 
+/* Of one measurement a size nobody knows the noise: then a bump of 2% is no noise. */
+Test(fit, what_may_be_no_noise_is_kept)
+{
+	span_nccl_sample samples[] = { sample(-1, -1, 1024, 100), sample(-1, -1, 2048, 102),
+		                       sample(-1, -1, 4096, 100) };
+	span_profile *profile = empty();
+	span_fit_curve report;
+
+	cr_assert_eq(fit(samples, 3, profile, &report), SPAN_OK);
+	cr_assert_eq(report.knots, 3);
+	span_profile_free(profile);
+}
+
 Test(fit, without_repeats_in_place_times_tell_the_noise)
 {
 	span_nccl_sample samples[] = { sample(-1, -1, 1024, 100), sample(-1, -1, 2048, 200) };
@@ -182,6 +195,7 @@ Test(fit, another_algorithm_must_win_by_more_than_the_noise_where_it_was_measure
 	add(profile, SPAN_RING, SPAN_LL, 1, 1e6, 100, 0.01);
 	add(profile, SPAN_NVLS, SPAN_SIMPLE, 1, 1e6, 98, 0.01);
 	cr_assert_eq(span_fit_choose(profile, SPAN_ALL_REDUCE, 8, 2, 100, 2), 1);
+	cr_assert_eq(span_fit_choose(profile, SPAN_ALL_REDUCE, 8, 2, 1001, 2), 2);
 	cr_assert_eq(span_fit_choose(profile, SPAN_ALL_REDUCE, 8, 2, 1e4, 2), 2);
 	cr_assert_eq(span_fit_choose(profile, SPAN_ALL_REDUCE, 8, 2, 1e4, -1), 3);
 	cr_assert_eq(span_fit_choose(profile, SPAN_ALL_REDUCE, 8, 2, 1e7, 2), 2);

@@ -339,6 +339,35 @@ Test(fit_regions, constants_stay_where_the_borders_are_theirs)
 	                   0.1);
 }
 
+/* NCCL's model finds Ring/LL faster than LL128 at 256 KiB; a bound says otherwise. */
+Test(fit_regions, a_bound_is_met)
+{
+	span_nccl_comm comm = machine(8);
+	span_border bound = { .coll = SPAN_ALL_GATHER,
+		              .ranks = 32,
+		              .nodes = 4,
+		              .before = { SPAN_RING, SPAN_LL128 },
+		              .after = { SPAN_RING, SPAN_LL },
+		              .bytes = 262144,
+		              .bound = true };
+	span_nccl_constants constants;
+	span_nccl_model model;
+	double octaves;
+
+	comm.ranks = 32;
+	comm.nodes = 4;
+	comm.most_local_ranks = 8;
+	cr_assert_eq(span_nccl_model_build(&comm, &span_nccl_defaults, &model), SPAN_OK);
+	cr_assert_gt(span_nccl_model_us(&model, SPAN_ALL_GATHER, SPAN_RING, SPAN_LL128, 262144, 1),
+	             1.05 * span_nccl_model_us(&model, SPAN_ALL_GATHER, SPAN_RING, SPAN_LL, 262144, 1));
+	cr_assert_eq(span_fit_borders(&comm, &bound, 1, &constants, &octaves), SPAN_OK);
+	cr_assert_eq(octaves, 0);
+	cr_assert_eq(span_nccl_model_build(&comm, &constants, &model), SPAN_OK);
+	cr_assert_leq(span_nccl_model_us(&model, SPAN_ALL_GATHER, SPAN_RING, SPAN_LL128, 262144, 1),
+	              1.01 * span_nccl_model_us(&model, SPAN_ALL_GATHER, SPAN_RING, SPAN_LL, 262144,
+	                                        1));
+}
+
 Test(fit_regions, a_border_of_cells_that_are_not_there_is_refused)
 {
 	span_nccl_comm comm = machine(8);

@@ -123,6 +123,39 @@ Test(nccl_model, pat_is_for_one_gpu_a_node)
 	cr_assert(!has(&model, SPAN_ALL_GATHER, SPAN_PAT, SPAN_SIMPLE));
 }
 
+/* As the released library launches it (the golden file of one H200 a node): PAT/Simple/2/20. */
+Test(nccl_model, pat_keeps_its_channels_however_few_the_bytes)
+{
+	float table[SPAN_ALGOS][SPAN_PROTOS];
+	span_nccl_comm comm = h100(16);
+	span_nccl_choice choice;
+	span_nccl_model model;
+
+	comm.ranks = 16;
+	comm.most_local_ranks = 1;
+	comm.channels = 2;
+	model = build(&comm);
+	span_nccl_model_table(&model, SPAN_ALL_GATHER, 1024, 1, table);
+	for (int proto = 0; proto < SPAN_PROTOS; proto++)
+		table[SPAN_RING][proto] = -1;
+	choice = span_nccl_model_choose(&model, 1024, table);
+	cr_assert(choice.algo == SPAN_PAT && choice.channels == 2 && choice.warps == 20);
+}
+
+Test(nccl_model, of_equal_times_the_first_is_chosen_and_of_none_nothing)
+{
+	float table[SPAN_ALGOS][SPAN_PROTOS];
+	span_nccl_comm comm = h100(1);
+	span_nccl_model model = build(&comm);
+
+	for (int cell = 0; cell < SPAN_ALGOS * SPAN_PROTOS; cell++)
+		table[cell / SPAN_PROTOS][cell % SPAN_PROTOS] = -1;
+	cr_assert_eq(span_nccl_model_choose(&model, 1024, table).algo, -1);
+	table[SPAN_RING][SPAN_LL128] = table[SPAN_RING][SPAN_SIMPLE] = table[SPAN_NVLS][2] = 5;
+	cr_assert_eq(span_nccl_model_choose(&model, 1024, table).algo, SPAN_RING);
+	cr_assert_eq(span_nccl_model_choose(&model, 1024, table).proto, SPAN_LL128);
+}
+
 Test(nccl_model, grouped_operations_pay_each_launch_of_a_ring_and_every_tenth_of_a_tree)
 {
 	span_nccl_comm comm = h100(1);
