@@ -3,6 +3,7 @@
  * counted, nothing is timed or random, so every run finds the same. */
 #include "topo/ring.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -139,10 +140,13 @@ static void improve(struct search *search)
 
 	add_up(search);
 	while (quiet < search->n - 1 && search->left > 0) {
-		double least = 1e-12 * total(search); /* below it is rounding */
+		/* Below it is rounding of the sums, of which that of the way back may be larger. */
+		double before = total(search), back = search->backward[search->n];
+		double least = 1e-11 * fmax(before, back);
 
 		if (turn_from(search, i, least) || move_from(search, i, least)) {
 			add_up(search);
+			assert(total(search) <= before + least);
 			quiet = 0;
 		} else {
 			quiet++;

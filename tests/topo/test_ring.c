@@ -189,6 +189,22 @@ Test(ring, finds_what_a_single_pass_misses)
 	cr_assert_lt(b.sum_inverse, a.sum_inverse);
 }
 
+/* Two sockets of four: every ring that crosses twice is as good, and their sums are the same
+ * numbers in another order. The first in the alphabet is taken, not that of the last bit. */
+Test(ring, of_equals_is_the_first_in_the_alphabet)
+{
+	static struct machine_case c = { .n = 8 };
+
+	for (int wide = 3; wide < 40; wide++) {
+		for (int32_t a = 0; a < 8; a++)
+			for (int32_t b = 0; b < 8; b++)
+				set(&c, a, b, a / 4 == b / 4 ? wide : 0.7 * wide - 1);
+		solve(&c);
+		for (int32_t i = 0; i < 8; i++)
+			cr_assert_eq(c.order[i], i, "%d", wide);
+	}
+}
+
 /* DGX-1 with eight V100: pairs of NVLinks at 20 GB/s each, else PCIe. */
 static const int32_t dgx1_links[8][8] = {
 	{ 0, 1, 1, 2, 2, 0, 0, 0 }, { 1, 0, 2, 1, 0, 2, 0, 0 }, { 1, 2, 0, 2, 0, 0, 1, 0 },
@@ -263,11 +279,14 @@ Test(ring_disjoint, takes_a_complete_graph_apart)
 Test(ring_disjoint, counts_lanes_of_two_devices_once_and_the_smaller_direction)
 {
 	const int32_t two[4] = { 0, 4, 3, 0 }, one_way[9] = { 0, 1, 0, 0, 0, 1, 1, 0, 0 };
+	const int32_t twice[9] = { 0, 2, 0, 0, 0, 2, 2, 0, 0 };
 	int32_t rings[64 * 3], found;
 
 	cr_assert_eq(span_ring_disjoint(two, 2, 64, rings, &found), SPAN_OK);
 	cr_assert_eq(found, 3);
 	cr_assert_eq(span_ring_disjoint(one_way, 3, 4, rings, &found), SPAN_OK);
+	cr_assert_eq(found, 0);
+	cr_assert_eq(span_ring_disjoint(twice, 3, 4, rings, &found), SPAN_OK);
 	cr_assert_eq(found, 0);
 }
 
@@ -406,6 +425,14 @@ Test(ring_bound, sees_each_cause_alone)
 		for (int32_t b = 4; b < 7; b++)
 			c.bandwidth[a * 7 + b] = 1;
 	cr_assert_eq(bound_of(&c), 1, "a one-way street");
+	for (int32_t a = 0; a < 7; a++)
+		for (int32_t b = 0; b < a; b++) {
+			double there = get(&c, a, b);
+
+			set(&c, a, b, get(&c, b, a));
+			set(&c, b, a, there);
+		}
+	cr_assert_eq(bound_of(&c), 1, "the other way");
 	/* 0..3 lead only to 4..6: four devices for three. */
 	for (int32_t i = 0; i < 49; i++)
 		c.bandwidth[i] = 9;

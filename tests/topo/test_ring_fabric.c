@@ -296,6 +296,40 @@ Test(ring_fabric, groups_are_what_the_network_parts)
 	span_topo_free(topo);
 }
 
+/* Two hosts described as one machine, as in a dump of several: only the network joins them. */
+Test(ring_fabric, groups_of_one_machine_are_its_hosts)
+{
+	struct machine *machine;
+	span_topo *topo;
+	span_ring *ring;
+	int32_t group[4];
+
+	cr_assert_eq(topo_create("synthetic", "test", false, &topo), SPAN_OK);
+	cr_assert_eq(topo_add_machine(topo, &machine), SPAN_OK);
+	for (int32_t h = 0; h < 2; h++) {
+		int32_t host, gpu[2], nic;
+
+		cr_assert_eq(machine_add_node(machine, SPAN_NODE_HOST, h, -1, &host), SPAN_OK);
+		for (int i = 0; i < 2; i++)
+			cr_assert_eq(machine_add_node(machine, SPAN_NODE_GPU, h, host, &gpu[i]),
+			             SPAN_OK);
+		cr_assert_eq(machine_add_node(machine, SPAN_NODE_NIC, h, host, &nic), SPAN_OK);
+		join(machine, SPAN_LINK_NVLINK, gpu[0], gpu[1], 20e9);
+		join(machine, SPAN_LINK_PCI, gpu[0], nic, 12e9);
+		join(machine, SPAN_LINK_PCI, gpu[1], nic, 12e9);
+	}
+	cr_assert_eq(topo_add_place(topo, 0, -1, NULL), SPAN_OK);
+	cr_assert_eq(topo_finish(topo), SPAN_OK);
+	ring = make_ring(topo);
+	cr_assert_eq(span_ring_report_of(ring)->best.missing, 0);
+	cr_assert_eq(span_ring_groups(ring, group), 2);
+	cr_assert_eq(group[0], group[1]);
+	cr_assert_eq(group[2], group[3]);
+	cr_assert_neq(group[0], group[2]);
+	span_ring_free(ring);
+	span_topo_free(topo);
+}
+
 /* Four GPUs in a square of two links a side and one across: two rings of 20 GB/s a lane. */
 Test(ring_fabric, finds_lanes_where_links_are_direct)
 {
