@@ -23,8 +23,8 @@ static const struct words words[HW_ODD_KINDS] = {
 		"counted at the port's speed; capture with hwloc 2.11 or later to be sure",
 		"GPUs at PCIe Gen3 below a faster port: %d; hwloc %s knows no more of NVIDIA's" },
 	[HW_ODD_NO_SPEED] = { false,
-		"PCIe links of unknown speed (virtual machines have none, hwloc needs the right to "
-		"read it): %d; Gen3 x16 is a place holder: capture on the host itself, as root", NULL },
+		"PCIe links of unknown speed: %d; Gen3 x16 is a place holder: a virtual machine does "
+		"not know better, on a real one capture as root", NULL },
 	[HW_ODD_VIRTUAL_PORT] = { true,
 		"ports of an emulator (QEMU) above devices: %d; their speed means nothing, the "
 		"device's counts",
@@ -48,8 +48,8 @@ static const struct words words[HW_ODD_KINDS] = {
 	[HW_ODD_PORT_DOWN] = { false,
 		"network ports that are not active: %d; left out, as NCCL does", NULL },
 	[HW_ODD_PORT_SPEED] = { false,
-		"network ports of unknown line rate (hwloc's XML has none): %d; the card's PCIe link "
-		"is the bound: look at the live host to know it",
+		"network ports of unknown line rate: %d; the card's PCIe link is the bound: hwloc's "
+		"XML has no rates, a live host that is no virtual machine does",
 		"network ports of unknown line rate: %d; NCCL takes 10 Gb/s" },
 	[HW_ODD_DOUBLED] = { true,
 		"pairs whose NVLink is halved: %d; hwloc %s counts 50 GB/s for a link of an A100, "
