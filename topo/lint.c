@@ -196,8 +196,9 @@ span_status lint_run(const span_topo *topo, const span_topo *nccl, struct lint_r
 		lint_free(lint.report);
 		return lint.status;
 	}
-	qsort(lint.report->findings, (size_t)lint.report->n_findings,
-	      sizeof(*lint.report->findings), by_severity);
+	if (lint.report->n_findings)
+		qsort(lint.report->findings, (size_t)lint.report->n_findings,
+		      sizeof(*lint.report->findings), by_severity);
 	*report = lint.report;
 	return SPAN_OK;
 }
