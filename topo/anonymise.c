@@ -126,7 +126,7 @@ static span_status find_secrets(const span_topo *topo, struct secrets *secrets)
 			status = keep_secret(secrets, topo->places[i].name);
 	for (int32_t i = 0; !status && i < topo->n_switches; i++)
 		status = keep_secret(secrets, topo->switches[i].name);
-	if (!status)
+	if (!status && secrets->n)
 		qsort(secrets->names, secrets->n, sizeof(*secrets->names), by_text);
 	return status;
 }
@@ -144,7 +144,8 @@ static bool is_secret(const struct secrets *secrets, char *word, size_t bytes)
 	bool found;
 
 	word[bytes] = '\0';
-	found = bytes && bsearch(&word, secrets->names, secrets->n, sizeof(*secrets->names), by_text);
+	found = bytes && secrets->n &&
+	        bsearch(&word, secrets->names, secrets->n, sizeof(*secrets->names), by_text);
 	word[bytes] = behind;
 	return found;
 }
