@@ -147,7 +147,7 @@ Test(read_cluster, names_expand_with_their_zeros)
 
 	cr_assert_eq(span_topo_hosts(topo), 9);
 	for (int i = 0; i < 9; i++) {
-		char id[8];
+		char id[16];
 
 		snprintf(id, sizeof(id), "h%d", i);
 		cr_assert_str_eq(node_of(topo, id).name, names[i]);

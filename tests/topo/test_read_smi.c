@@ -272,7 +272,7 @@ Test(read_smi, affinity_tells_the_numa_node)
 
 	for (int i = 0; i < 4; i++) {
 		span_topo_node gpu, cpu;
-		char id[8];
+		char id[16];
 
 		snprintf(id, sizeof(id), "gpu%d", i);
 		span_topo_node_at(topo, text_node(topo, id), &gpu);
