@@ -122,9 +122,9 @@ void span_profile_free(span_profile *profile)
 	for (int32_t i = 0; i < profile->n_sources; i++)
 		free(profile->sources[i]);
 	for (int32_t i = 0; i < profile->n_numbers; i++)
-		free((char *)profile->numbers[i].number.name);
+		free(profile->numbers[i].name);
 	for (int32_t i = 0; i < profile->n_curves; i++)
-		free((span_knot *)profile->curves[i].curve.knots);
+		free(profile->curves[i].knots);
 	free(profile->sources);
 	free(profile->numbers);
 	free(profile->curves);
@@ -184,7 +184,7 @@ span_status profile_append_number(span_profile *profile, const span_number *numb
 		return span_fail(SPAN_ENOMEM, "span_profile: no memory for a number");
 	last = profile->numbers + profile->n_numbers++;
 	last->number = *number;
-	last->number.name = name;
+	last->number.name = last->name = name;
 	last->line = line;
 	return SPAN_OK;
 }
@@ -205,7 +205,7 @@ span_status profile_append_curve(span_profile *profile, const span_curve *curve,
 	memcpy(knots, curve->knots, bytes);
 	last = profile->curves + profile->n_curves++;
 	last->curve = *curve;
-	last->curve.knots = knots;
+	last->curve.knots = last->knots = knots;
 	last->line = line;
 	return SPAN_OK;
 }
@@ -278,19 +278,17 @@ span_status span_profile_add_source(span_profile *profile, const char *text, int
 span_status span_profile_set_number(span_profile *profile, const span_number *number)
 {
 	const char *why = "NULL";
-	const span_number *there;
+	struct profile_number *there;
 	span_status status;
 
 	if (profile && number && number->name)
 		why = profile_refuse_number(profile, number);
 	if (why)
 		return span_fail(SPAN_EINVAL, "span_profile_set_number: %s", why);
-	there = span_profile_number(profile, number->name);
+	there = profile_find_number(profile, number->name);
 	if (there) {
-		const char *name = there->name;
-
-		*(span_number *)there = *number;
-		((span_number *)there)->name = name;
+		there->number = *number;
+		there->number.name = there->name;
 		return SPAN_OK;
 	}
 	status = profile_append_number(profile, number, 0);

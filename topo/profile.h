@@ -8,12 +8,14 @@
 
 /* Numbers and curves with the line of the file they came from (0: from a call). */
 struct profile_number {
-	span_number number; /* name is a copy that belongs to the profile */
+	span_number number;
+	char *name; /* the same as number.name, which belongs to the profile */
 	int32_t line;
 };
 
 struct profile_curve {
-	span_curve curve; /* knots are a copy that belongs to the profile */
+	span_curve curve;
+	span_knot *knots; /* the same as curve.knots, which belong to the profile */
 	int32_t line;
 };
 
@@ -38,6 +40,9 @@ span_status profile_append_curve(span_profile *profile, const span_curve *curve,
 
 /* Sort numbers and curves by what they are of, then by line. */
 void profile_sort(span_profile *profile);
+
+/* A number by name; NULL if it is not there. */
+struct profile_number *profile_find_number(const span_profile *profile, const char *name);
 
 /* <0, 0, >0: by collective, ranks, nodes, algorithm, protocol. */
 int profile_compare_curves(const span_curve *a, const span_curve *b);

@@ -86,7 +86,7 @@ static span_status read_double(struct reader *reader, const char *what, double *
 	if (end == reader->c || (*end && *end != ' ' && *end != '\t'))
 		return parse_error(reader, "%s is \"%.*s\"; it is a decimal number", what,
 		                   word_length(reader), reader->c);
-	reader->c = (char *)end;
+	reader->c += end - reader->c;
 	return SPAN_OK;
 }
 

@@ -34,13 +34,18 @@ static int find_name(const void *name, const void *item)
 	return strcmp(name, ((const struct profile_number *)item)->number.name);
 }
 
+struct profile_number *profile_find_number(const span_profile *profile, const char *name)
+{
+	if (!profile->n_numbers)
+		return NULL;
+	return bsearch(name, profile->numbers, (size_t)profile->n_numbers,
+	               sizeof(*profile->numbers), find_name);
+}
+
 const span_number *span_profile_number(const span_profile *profile, const char *name)
 {
-	const struct profile_number *found = NULL;
+	const struct profile_number *found = profile_find_number(profile, name);
 
-	if (profile->n_numbers)
-		found = bsearch(name, profile->numbers, (size_t)profile->n_numbers,
-		                sizeof(*profile->numbers), find_name);
 	return found ? &found->number : NULL;
 }
 
