@@ -32,8 +32,6 @@ struct library {
 	int (*name)(handle device, char *text, unsigned bytes);
 	int (*capability)(handle device, int *major, int *minor);
 	int (*memory)(handle device, struct memory *memory);
-	int (*generation)(handle device, unsigned *generation);
-	int (*width)(handle device, unsigned *width);
 	int (*link_state)(handle device, unsigned link, unsigned *up);
 	int (*link_version)(handle device, unsigned link, unsigned *version);
 	int (*link_pci)(handle device, unsigned link, struct pci_info *pci);
@@ -58,8 +56,6 @@ static bool load_functions(struct library *library)
 		{ "nvmlDeviceGetName", &library->name },
 		{ "nvmlDeviceGetCudaComputeCapability", &library->capability },
 		{ "nvmlDeviceGetMemoryInfo", &library->memory },
-		{ "nvmlDeviceGetMaxPcieLinkGeneration", &library->generation },
-		{ "nvmlDeviceGetMaxPcieLinkWidth", &library->width },
 		{ "nvmlDeviceGetNvLinkState", &library->link_state },
 		{ "nvmlDeviceGetNvLinkVersion", &library->link_version },
 		{ "nvmlDeviceGetNvLinkRemotePciInfo_v2", &library->link_pci },
@@ -117,7 +113,6 @@ static void read_links(const struct library *library, handle device, struct nvml
 static void read_properties(const struct library *library, handle device, struct nvml_gpu *gpu)
 {
 	struct memory memory;
-	unsigned number;
 	int major, minor;
 
 	if (library->name && library->name(device, gpu->name, sizeof(gpu->name)))
@@ -128,10 +123,6 @@ static void read_properties(const struct library *library, handle device, struct
 		gpu->sm = major * 10 + minor;
 	if (library->memory && !library->memory(device, &memory))
 		gpu->memory = (double)memory.total;
-	if (library->generation && !library->generation(device, &number) && number < 10)
-		gpu->max_generation = (int32_t)number;
-	if (library->width && !library->width(device, &number) && number <= 32)
-		gpu->max_width = (int32_t)number;
 }
 
 /* --- all of them ------------------------------------------------------------------------- */

@@ -28,7 +28,6 @@ struct nvml_gpu {
 	uint32_t domain, bus, device;
 	char name[96];
 	int32_t sm;              /* compute capability x 10, 0: not said */
-	int32_t max_generation, max_width; /* of its PCIe link, 0: not said */
 	double memory;           /* bytes, 0: not said */
 	int32_t n_links;
 	struct nvml_link links[NVML_MAX_LINKS];

@@ -190,7 +190,10 @@ static int32_t cpu_above(const struct machine *machine, int32_t node)
 
 static span_status link_of_nvml(struct hw_reader *reader, int32_t gpu, const struct nvml_link *link)
 {
-	static const char who[] = "NVLinks that NVML shows as up";
+	/* By NVML's numbers of versions. */
+	static const char *const versions[] = { "", " 1.0", " 2.0", " 2.2", " 3.0", " 3.1", " 4.0",
+	                                        " 5.0" };
+	const char *version = link->version < 8 ? versions[link->version] : "";
 	struct machine *machine = reader->machine;
 	double bandwidth = nvlink_bandwidth(machine->nodes[gpu].sm);
 	int32_t remote = -1;
@@ -205,11 +208,12 @@ static span_status link_of_nvml(struct hw_reader *reader, int32_t gpu, const str
 	if (status || remote < 0 || remote == gpu)
 		return status;
 	status = machine_add_link(machine, SPAN_LINK_NVLINK, gpu, remote, bandwidth, 1,
-	                          SPAN_ASSUMED, who);
+	                          SPAN_ASSUMED, "NVLinks%s that NVML shows as up", version);
 	/* A GPU at the other end tells of the link as well; for a switch or processor nobody. */
 	if (!status && !is_gpu(reader, remote))
 		status = machine_add_link(machine, SPAN_LINK_NVLINK, remote, gpu, bandwidth, 1,
-		                          SPAN_ASSUMED, who);
+		                          SPAN_ASSUMED, "NVLinks%s that NVML shows as up",
+		                          version);
 	return status;
 }
 

@@ -34,7 +34,7 @@ span_status source_read(const struct source *source, span_topo **topo);
 span_status source_slurp(FILE *file, const char *name, char **text, size_t *bytes);
 
 span_status read_host(bool as_nccl, span_topo **topo);                   /* discover_graph.c */
-span_status read_hwloc_xml(const struct source *source, span_topo **topo);/* discover_graph.c */
+span_status read_hwloc_xml(const struct source *source, span_topo **topo);/* read_hwloc.c */
 span_status read_hwloc_xml3(const struct source *source, span_topo **topo);
 span_status read_nccl_xml(const struct source *source, span_topo **topo); /* read_nccl.c */
 span_status read_nvidia_smi(const struct source *source, span_topo **topo);

@@ -323,6 +323,8 @@ Test(nvml, nvlinks_between_gpus)
 	cr_assert_eq(hwloc_text_link(topo, "gpu0", "gpu1")->count, 6);
 	cr_assert_eq(hwloc_text_link(topo, "gpu1", "gpu0")->count, 6);
 	cr_assert_float_eq(hwloc_text_link(topo, "gpu0", "gpu1")->bandwidth, 6 * 20.6e9, 1);
+	cr_assert_str_eq(hwloc_text_link(topo, "gpu0", "gpu1")->provenance,
+	                 "NVLinks 4.0 that NVML shows as up");
 	cr_assert_eq(gpu->dev, 1);
 	cr_assert_eq(gpu->sm, 90);
 	cr_assert_eq(gpu->memory, 85899345920.0);
