@@ -30,8 +30,10 @@ const struct graph_link *nccl_find_link(const struct machine *machine,
 	return NULL;
 }
 
-/* The generation and width whose bandwidth is nearest. Of equal ones the first here, except for
- * Gen1, one lane and odd widths: readers take the former for a sign that a link is idle. */
+/* The generation and width whose bandwidth is nearest. Of equal ones a usual width, then the first
+ * generation here: readers take Gen1 for a sign that a link is idle. */
+#define USUAL_WIDTHS 4
+
 static void nearest_pcie(double bandwidth, int32_t *generation, int32_t *width)
 {
 	static const double rates[] = { 8, 16, 32, 64, 5, 2.5 };
@@ -44,7 +46,7 @@ static void nearest_pcie(double bandwidth, int32_t *generation, int32_t *width)
 			double error = pcie_bandwidth(rates[g], widths[w]) / bandwidth;
 
 			error = error < 1 ? 1 / error : error;
-			error += 1e-6 * (rates[g] < 5) + 1e-7 * (w > 3);
+			error += 1e-7 * (w >= USUAL_WIDTHS);
 			if (best >= 0 && error >= best)
 				continue;
 			best = error;

@@ -384,6 +384,25 @@ Test(paths, between_places_the_nearest_nics_and_the_fabric_count)
 	span_topo_free(r->b.topo);
 }
 
+/* Three levels: the way down is listed from the top. */
+Test(paths, a_route_climbs_and_descends_the_fabric)
+{
+	struct rail r = rails();
+	int32_t top, pod[2], leaf[2], n = r.b.machine->n_nodes, fabric = 2 * n, i;
+
+	cr_assert_eq(topo_add_switch(r.b.topo, -1, "top", 0, &top), SPAN_OK);
+	for (i = 0; i < 2; i++) {
+		cr_assert_eq(topo_add_switch(r.b.topo, top, "pod", 30e9, &pod[i]), SPAN_OK);
+		cr_assert_eq(topo_add_switch(r.b.topo, pod[i], "leaf", 40e9, &leaf[i]), SPAN_OK);
+		cr_assert_eq(topo_add_place(r.b.topo, 0, leaf[i], NULL), SPAN_OK);
+	}
+	finish(r.b, false);
+	expect(r.b, r.nic[0], n + r.nic[0], SPAN_PATH_NET, 30, 6);
+	expect_route(r.b, 7, (int32_t[]){ r.nic[0], fabric + leaf[0], fabric + pod[0], fabric + top,
+	                                  fabric + pod[1], fabric + leaf[1], n + r.nic[0] });
+	span_topo_free(r.b.topo);
+}
+
 Test(paths, uplinks_without_a_figure_do_not_limit)
 {
 	struct cluster c = make_cluster(0);

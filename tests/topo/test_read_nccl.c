@@ -380,6 +380,26 @@ Test(read_nccl, the_speed_of_a_port_is_in_megabits)
 	cr_assert_eq(port_link("speed='-1'", 0), 48);
 }
 
+/* NCCL takes a port that does not speak of GPUDirect for one that has none. */
+Test(read_nccl, gpudirect_that_is_not_spoken_of_is_unknown)
+{
+	const char *text = "<pci busid='0000:08:00.0' class='0x060400' " GEN5 ">"
+		GPU("01", "dev='0' sm='90' rank='0'", "")
+		"<pci busid='0000:02:00.0' class='0x020000' " GEN5 "><nic>"
+		"<net dev='0' speed='100000'/></nic></pci></pci>";
+	int as_nccl;
+
+	for (as_nccl = 0; as_nccl < 2; as_nccl++) {
+		span_topo *topo = read_below(text, as_nccl);
+		span_topo_path path;
+
+		cr_assert_eq(span_topo_path_between(topo, span_topo_find(topo, "gpu0"),
+		                                    span_topo_find(topo, "nic0"), &path), SPAN_OK);
+		cr_assert_eq(path.path_class, as_nccl ? SPAN_PATH_PHB : SPAN_PATH_PIX);
+		span_topo_free(topo);
+	}
+}
+
 Test(read_nccl, several_ports_and_cards_of_one_address)
 {
 	const char *text =

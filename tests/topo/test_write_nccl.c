@@ -168,6 +168,35 @@ Test(write_nccl, switches_stay_switches)
 	free(text);
 }
 
+/* NCCL keeps links in the order of the file, and of equal ones the first: it must not change. Hosts
+ * are told apart by host_hash. */
+Test(write_nccl, hosts_and_the_order_of_links_are_kept)
+{
+	static const char text[] =
+		"<system version='1'><cpu host_hash='0xb' numaid='0' arch='arm64'>"
+		"<pci busid='1' class='0x030200'><gpu dev='0' sm='90' rank='0' gdr='1'>"
+		"<nvlink target='3' count='2' tclass='0x030200'/>"
+		"<nvlink target='2' count='2' tclass='0x030200'/></gpu></pci>"
+		"<pci busid='2' class='0x030200'><gpu dev='1' sm='90' rank='1' gdr='1'/></pci>"
+		"<pci busid='3' class='0x030200'><gpu dev='2' sm='90' rank='2' gdr='1'/></pci></cpu>"
+		"<cpu host_hash='0xa' numaid='0' arch='arm64'/></system>";
+	span_topo *topo = NULL;
+	char *written = NULL;
+	size_t bytes;
+	FILE *file = open_memstream(&written, &bytes);
+
+	cr_assert(file);
+	cr_assert_eq(span_topo_parse(text, strlen(text), "text", NULL, &topo), SPAN_OK);
+	cr_assert_eq(topo_write_nccl(topo, 1, file), SPAN_OK);
+	fclose(file);
+	expect_words(written, "<cpu host_hash=\"0x1\" numaid=\"0\" arch=\"arm64\">");
+	expect_words(written, "<cpu host_hash=\"0x2\" numaid=\"0\" arch=\"arm64\">");
+	cr_assert_lt(strstr(written, "target=\"3\""), strstr(written, "target=\"2\""), "%s",
+	             written);
+	free(written);
+	span_topo_free(topo);
+}
+
 Test(write_nccl, a_host_that_is_not_there_is_an_error)
 {
 	struct built b = build();
