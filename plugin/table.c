@@ -18,6 +18,7 @@ struct span_table {
 	struct part parts[SPAN_COLLS];
 	uint64_t *borders; /* the first size of each segment */
 	int32_t *starts;   /* its choices are [starts[i], starts[i + 1]) */
+	uint32_t *beaten;  /* cells that one of them beats for its evidence */
 	struct span_choice *choices;
 	int32_t segments, segments_room;
 	int32_t n_choices, choices_room;
@@ -41,6 +42,7 @@ void span_table_free(span_table *table)
 		return;
 	free(table->borders);
 	free(table->starts);
+	free(table->beaten);
 	free(table->choices);
 	free(table);
 }
@@ -61,7 +63,8 @@ static span_status make_room(span_table *table, int n)
 
 	if (table->segments == table->segments_room) {
 		if (!grow((void **)&table->borders, (size_t)room, sizeof(*table->borders)) ||
-		    !grow((void **)&table->starts, (size_t)room + 1, sizeof(*table->starts)))
+		    !grow((void **)&table->starts, (size_t)room + 1, sizeof(*table->starts)) ||
+		    !grow((void **)&table->beaten, (size_t)room, sizeof(*table->beaten)))
 			return span_fail(SPAN_ENOMEM, "span_table_add: no memory");
 		table->segments_room = room;
 	}
@@ -97,6 +100,16 @@ static bool same_as_last(const span_table *table, int coll, const struct span_ch
 	return true;
 }
 
+static uint32_t beaten_by(const struct span_choice *choices, int n)
+{
+	uint32_t cells = 0;
+
+	for (int i = 0; i < n; i++)
+		if (choices[i].beats != SPAN_BEATS_ALL)
+			cells |= choices[i].beats;
+	return cells;
+}
+
 span_status span_table_add(span_table *table, int coll, uint64_t first,
                            const struct span_choice *choices, int n)
 {
@@ -112,6 +125,7 @@ span_status span_table_add(span_table *table, int coll, uint64_t first,
 		part->first = table->segments;
 	part->segments++;
 	table->borders[table->segments] = first;
+	table->beaten[table->segments] = beaten_by(choices, n);
 	table->starts[table->segments++] = table->n_choices;
 	if (n)
 		memcpy(table->choices + table->n_choices, choices, (size_t)n * sizeof(*choices));
@@ -124,13 +138,14 @@ span_status span_table_add(span_table *table, int coll, uint64_t first,
 
 struct choices {
 	const struct span_choice *next, *end;
+	uint32_t beaten;
 };
 
 /* The segment of a size: the last whose first size is not above it. Halving without branches,
  * for sizes come in no order that could be foreseen. */
 static struct choices find(const span_table *table, int coll, uint64_t bytes)
 {
-	struct choices none = { NULL, NULL };
+	struct choices none = { NULL, NULL, 0 };
 	const struct part *part;
 	const uint64_t *border;
 	int32_t left, half, at;
@@ -147,7 +162,8 @@ static struct choices find(const span_table *table, int coll, uint64_t bytes)
 	}
 	at = (int32_t)(border - table->borders);
 	return (struct choices){ table->choices + table->starts[at],
-		                 table->choices + table->starts[at + 1] };
+		                 table->choices + table->starts[at + 1],
+		                 table->beaten[at] };
 }
 
 /* A cell as a number: smaller is what NCCL prefers. Floats from 0 up are ordered as their bits
@@ -182,33 +198,38 @@ static int own_choice(const float *costs, int algos)
 	return ll < none ? (int)(ll & 0xff) : -1;
 }
 
-/* Whether NCCL's own choice is one that this beats; a choice beyond the cells we know is not. */
-static bool beats(const struct span_choice *choice, int own)
+/* Whether a set of cells has this one; one beyond the cells we know is in none. */
+static bool has_cell(uint32_t cells, int cell)
 {
-	return own >= 0 && own < SPAN_CELLS && choice->beats >> own & 1;
+	return cell >= 0 && cell < SPAN_CELLS && cells >> cell & 1;
 }
+
+#define NOT_FOUND_YET -2
 
 void span_table_choose(const span_table *table, int coll, uint64_t bytes, int pipe_ops,
                        float *costs, int algos, int protos, int *channels)
 {
 	struct choices choices = find(table, coll, bytes);
-	int own = -2, cell;
+	int own = NOT_FOUND_YET, cell;
 
 	if (choices.next == choices.end || !costs || protos != SPAN_PROTOS || algos < 1 ||
 	    algos > 64)
 		return;
 	for (const struct span_choice *choice = choices.next; choice < choices.end; choice++) {
+		if (choice->beats != SPAN_BEATS_ALL) {
+			if (own == NOT_FOUND_YET) {
+				own = own_choice(costs, algos);
+				if (!has_cell(choices.beaten, own))
+					return;
+			}
+			if (!has_cell(choice->beats, own))
+				continue;
+		}
 		cell = choice->algo * SPAN_PROTOS + choice->proto;
 		if (choice->algo >= algos || !(costs[cell] >= 0))
 			continue;
 		if (choice->pipe_ops >= 0 && choice->pipe_ops != pipe_ops)
 			continue;
-		if (choice->beats != SPAN_BEATS_ALL) {
-			if (own == -2)
-				own = own_choice(costs, algos);
-			if (!beats(choice, own))
-				continue;
-		}
 		costs[cell] = 0;
 		if (choice->channels > 0 && channels)
 			*channels = choice->channels;

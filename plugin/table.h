@@ -46,7 +46,8 @@ typedef struct span_table span_table;
 span_status span_table_create(span_table **table);
 void span_table_free(span_table *table);
 
-/* Sizes from `first` on, up to the next call's, prefer these choices, best first. Collectives
+/* Sizes from `first` on, up to the next call's, prefer these choices, best first; those that beat
+ * all (rules) come before those that beat some. Collectives
  * ascend from call to call, and `first` within one, from 0. Equal neighbours become one.
  * SPAN_ENOMEM. */
 span_status span_table_add(span_table *table, int coll, uint64_t first,

@@ -37,8 +37,12 @@ static span_table *random_table(uint64_t *state, int coll, struct mirror *mirror
 	for (int i = 0; i < SEGMENTS; i++) {
 		mirror->first[i] = first;
 		mirror->n[i] = (int)(random_number(state) % (MOST + 1));
-		for (int c = 0; c < mirror->n[i]; c++)
+		for (int c = 0, rules = 1; c < mirror->n[i]; c++) {
 			mirror->choices[i][c] = random_choice(state);
+			if (!rules)
+				mirror->choices[i][c].beats = random_number(state) >> 11;
+			rules = mirror->choices[i][c].beats == SPAN_BEATS_ALL;
+		}
 		cr_assert_eq(span_table_add(table, coll, first, mirror->choices[i], mirror->n[i]),
 		             SPAN_OK);
 		first += 1 + ((uint64_t)random_number(state) << random_number(state) % 28);
