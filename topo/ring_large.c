@@ -11,9 +11,9 @@
 #include "topo/log.h"
 
 /* Exchanges that are looked at for one level: some 20 ns each; and more for many devices, so
- * that each exchange there is can be looked at twice. */
+ * that each exchange there is can be looked at once. */
 #define EXCHANGES 2000000
-#define EXCHANGES_OF_SQUARE 8
+#define EXCHANGES_OF_SQUARE 4
 #define KICKS 200    /* restarts of one level */
 #define SEGMENT 3    /* devices that move together at most; Or 1976 */
 
