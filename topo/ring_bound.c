@@ -149,12 +149,16 @@ span_status ring_bound(const struct ring_problem *problem, const struct ring_lev
 {
 	size_t n = (size_t)problem->n;
 	int32_t *scratch = malloc(5 * n * sizeof(*scratch)), low = -1, high = levels->count;
-	struct graph graph = { problem, 0, scratch, scratch + n, scratch + 2 * n,
-		               scratch + 3 * n, scratch + 4 * n };
+	struct graph graph = { .problem = problem };
 
 	if (!scratch)
 		return span_fail(SPAN_ENOMEM, "ring: no memory for the bound of %d devices",
 		                 problem->n);
+	graph.queue = scratch;
+	graph.mark = scratch + n;
+	graph.low = scratch + 2 * n;
+	graph.next = scratch + 3 * n;
+	graph.above = scratch + 4 * n;
 	while (high - low > 1) {
 		int32_t middle = low + (high - low) / 2;
 

@@ -294,14 +294,17 @@ span_status ring_large(const struct ring_problem *problem, const struct ring_lev
 	size_t n = (size_t)problem->n;
 	double *sums = malloc(2 * (n + 1) * sizeof(*sums)), most = 0, level;
 	int32_t *tours = malloc(3 * n * sizeof(*tours));
-	struct search search = { problem, problem->n, 0, 0, 0, 1, tours, tours + n,
-		                 sums, sums + n + 1 };
+	struct search search = { .problem = problem, .n = problem->n };
 
 	if (!sums || !tours) {
 		free(sums);
 		free(tours);
 		return span_fail(SPAN_ENOMEM, "ring: no memory for the order of %zu devices", n);
 	}
+	search.tour = tours;
+	search.spare = tours + n;
+	search.forward = sums;
+	search.backward = sums + n + 1;
 	for (size_t i = 0; i < n * n; i++)
 		if (most < problem->cost[i])
 			most = problem->cost[i];
