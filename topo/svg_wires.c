@@ -81,7 +81,7 @@ static void find_ring(struct svg_plan *plan)
 			continue;
 		wire.left = gpu_item(plan, a);
 		wire.right = gpu_item(plan, b);
-		if (wire.left < 0 || wire.right < 0)
+		if (wire.left < 0 || wire.right < 0 || wire.left == wire.right)
 			continue;
 		if (column_of(plan, wire.left) > column_of(plan, wire.right)) {
 			int32_t swap = wire.left;

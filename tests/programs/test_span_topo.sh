@@ -173,6 +173,7 @@ try "--output says nothing" test ! -s out
 try "from standard input" piped show -
 try "text of standard input" says "standard input (json)"
 try "twice from standard input" piped explain gpu0 nic0 -
+try "in both views" says "With --as-nccl: the same."
 try "lint reads it twice too" piped lint -
 try "an empty source" bad "empty" show /dev/null
 try "a source after options" fine show --as-nccl -- "$small"

@@ -197,6 +197,23 @@ Test(json, what_nccl_would_believe_stays_that)
 	free(text);
 }
 
+/* Where nothing was corrected, the same text is both views. */
+Test(json, what_was_not_corrected_is_what_nccl_would_believe)
+{
+	span_topo_options nccl = { .size = sizeof(nccl), .as_nccl = 1 };
+	span_topo *topo = NULL, *again = NULL;
+	char *text;
+	size_t bytes;
+
+	cr_assert_eq(span_topo_load("synthetic:gpus:4", NULL, &topo), SPAN_OK);
+	text = write_json(topo, &bytes);
+	cr_assert_eq(span_topo_parse(text, bytes, "mine.json", &nccl, &again), SPAN_OK);
+	cr_assert(again->as_nccl && !topo->as_nccl);
+	span_topo_free(topo);
+	span_topo_free(again);
+	free(text);
+}
+
 Test(json, names_that_are_no_utf8_are_made_so)
 {
 	char text[] = "caf\xc3\xa9 \xff\xc3 \xed\xa0\x80 \xf0\x9f\x98\x80";
@@ -212,7 +229,8 @@ Test(json, names_that_are_no_utf8_are_made_so)
 #define HOSTS "\"hosts\": [\"a\"]"
 #define NODES "\"nodes\": [{\"kind\": \"host\"}, {\"kind\": \"cpu\", \"parent\": 0},"               \
 	      "{\"kind\": \"gpu\", \"parent\": 1, \"guid\": \"0x1f\"}]"
-#define LINKS "\"links\": [{\"class\": \"pci\", \"from\": 2, \"to\": 1, \"bandwidth\": 24e9}]"
+#define LINKS "\"links\": [{\"class\": \"pci\", \"from\": 2, \"to\": 1, \"bandwidth\": 24e9,"      \
+	      "\"latency\": 1.5e-6, \"count\": 2, \"confidence\": \"measured\"}]"
 #define MACHINE "\"machines\": [{" HOSTS "," NODES "," LINKS "}],"
 #define TAIL "\"places\": [{\"machine\": 0}], \"switches\": [], \"notes\": []}"
 
@@ -292,9 +310,15 @@ Test(json, the_whole_document_is_read_and_no_part_of_it)
 {
 	static const char whole[] = HEAD MACHINE TAIL;
 	span_topo *topo = NULL;
+	span_topo_link link;
 
 	cr_assert_eq(parse(whole, sizeof(whole) - 1, &topo), SPAN_OK);
 	cr_assert_eq(span_topo_find(topo, "gpu0"), 2);
+	span_topo_link_at(topo, 0, &link);
+	cr_assert_eq(link.bandwidth, 24e9);
+	cr_assert_eq(link.latency, 1.5e-6);
+	cr_assert_eq(link.confidence, SPAN_MEASURED);
+	cr_assert_eq(topo->machines[0]->links[0].count, 2);
 	span_topo_free(topo);
 	for (size_t bytes = 0; bytes + 1 < sizeof(whole) - 1; bytes++) {
 		log_capture();
