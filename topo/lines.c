@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -205,4 +206,39 @@ bool text_ratio(const char *text, double *ratio)
 		return false;
 	*ratio = down / up;
 	return true;
+}
+
+/* Set the bits of a list; -1 when it is none, else the highest. */
+static int32_t set_bits(const char *list, uint32_t *words)
+{
+	int32_t highest = -1;
+	int first, last, used;
+
+	while (*list) {
+		if (sscanf(list, "%4d%n", &first, &used) != 1 || first < 0)
+			return -1;
+		list += used;
+		last = first;
+		if (*list == '-' && sscanf(list + 1, "%4d%n", &last, &used) == 1)
+			list += 1 + used;
+		if (last < first || last > 4095 || (*list && *list != ','))
+			return -1;
+		for (int i = first; i <= last; i++)
+			words[i / 32] |= UINT32_C(1) << i % 32;
+		highest = last > highest ? last : highest;
+		list += *list == ',';
+	}
+	return highest;
+}
+
+void text_cpu_mask(const char *list, char mask[CPU_MASK_BYTES])
+{
+	uint32_t words[4096 / 32] = { 0 };
+	int32_t highest = set_bits(list, words);
+	size_t used = 0;
+
+	mask[0] = '\0';
+	for (int32_t i = highest / 32; highest >= 0 && i >= 0; i--)
+		used += (size_t)snprintf(mask + used, CPU_MASK_BYTES - used, "%08" PRIx32 "%s",
+		                         words[i], i ? "," : "");
 }

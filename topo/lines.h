@@ -43,6 +43,11 @@ bool text_number(const char *text, int32_t low, int32_t high, int32_t *number);
 /* Read "450GB/s", "400Gb/s", "25000MB/s" (decimal, bytes or bits) as bytes a second. */
 bool text_bandwidth(const char *text, double *bandwidth);
 
+/* Turn a list of processors such as "0-55,112-167" into the words that NCCL and Linux write, 32
+ * bits each in hexadecimal, the highest first; "" when it is no list, or names one above 4095. */
+#define CPU_MASK_BYTES (4096 / 32 * 9 + 1)
+void text_cpu_mask(const char *list, char mask[CPU_MASK_BYTES]);
+
 /* Read "4:1" as 4.0. Both numbers are from 1 to 1,000,000. */
 bool text_ratio(const char *text, double *ratio);
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "topo/lines.h"
 #include "topo/link_speed.h"
 #include "topo/log.h"
 #include "topo/smi.h"
@@ -59,12 +60,14 @@ static span_status add_cpus(struct smi_tree *tree)
 	int32_t group, before = -1;
 
 	while (!status && (group = next_cpu(tree)) >= 0) {
+		char mask[CPU_MASK_BYTES];
 		const char *cpus;
 		int32_t numa = numa_of_group(tree, group, &cpus);
 
 		if (numa == before) /* claimed twice: told by note_affinities */
 			numa = -1;
-		status = sketch_cpu(&tree->sketch, numa, cpus, &tree->cpu[group]);
+		text_cpu_mask(cpus, mask);
+		status = sketch_cpu(&tree->sketch, numa, mask, &tree->cpu[group]);
 		if (numa >= 0)
 			before = numa;
 	}

@@ -6,6 +6,7 @@
 
 #include "tests/topo/log_capture.h"
 #include "tests/topo/text_cases.h"
+#include "topo/lines.h"
 
 #define MATRICES SPAN_TEST_DATA "/topologies/matrices/"
 #define MOST 64
@@ -287,6 +288,35 @@ Test(read_smi, affinity_tells_the_numa_node)
 		cr_assert_eq(note.corrected, 0, "%s", note.text);
 	}
 	span_topo_free(topo);
+}
+
+Test(read_smi, lists_of_processors_become_masks)
+{
+	static const struct {
+		const char *list, *mask;
+	} cases[] = {
+		{ "0", "00000001" },
+		{ "0-7,32-39", "000000ff,000000ff" },
+		{ "33", "00000002,00000000" },
+		{ "0-55,112-167", "000000ff,ffffffff,ffff0000,00000000,00ffffff,ffffffff" },
+		{ "", "" },
+		{ "7-3", "" },
+		{ "1,", "00000002" },
+		{ "-4", "" },
+		{ "0-4096", "" },
+		{ "99999", "" },
+		{ "1--2", "" },
+	};
+	char whole[CPU_MASK_BYTES];
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char mask[CPU_MASK_BYTES];
+
+		text_cpu_mask(cases[i].list, mask);
+		cr_assert_str_eq(mask, cases[i].mask, "%s", cases[i].list);
+	}
+	text_cpu_mask("0-4095", whole);
+	cr_assert_eq(strlen(whole), CPU_MASK_BYTES - 2);
 }
 
 Test(read_smi, what_nobody_says_is_told)
