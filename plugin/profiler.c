@@ -1,7 +1,6 @@
 /* Recording: handles, and what becomes of a record between its launch and its end. */
 #include "plugin/profiler.h"
 
-#include <inttypes.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -368,8 +367,9 @@ void span_profiler_close(span_profiler *profiler)
 		say(profiler->logger, "the trace of rank %d could not be written to %s",
 		    profiler->rank, profiler->folder);
 	else
-		say(profiler->logger, "the trace of rank %d is in %s: %" PRIu64 " events begun, %" PRIu64 " dropped, %" PRIu64 " overwritten", profiler->rank, profiler->folder,
-		    atomic_load(&profiler->next), atomic_load(&profiler->dropped),
-		    atomic_load(&profiler->overwritten));
+		say(profiler->logger, "the trace of rank %d is in %s: %llu events begun, "
+		    "%llu dropped, %llu overwritten", profiler->rank, profiler->folder,
+		    (unsigned long long)profiler->next, (unsigned long long)profiler->dropped,
+		    (unsigned long long)profiler->overwritten);
 	put_spare(profiler);
 }

@@ -37,7 +37,9 @@ static const char *datatype_name(uint8_t datatype)
 
 static void *start_coll(span_profiler *profiler, int rank, const struct nccl_coll_v1 *coll)
 {
-	struct span_record what = { .channels = coll->channels, .warps = coll->warps, .peer = coll->root, .sequence = coll->sequence, .count = coll->count };
+	struct span_record what = { .channels = coll->channels, .warps = coll->warps,
+	                            .peer = coll->root, .sequence = coll->sequence,
+	                            .count = coll->count };
 
 	span_profiler_learn(profiler, coll->comm_name, coll->comm_hash, rank);
 	span_profiler_text(what.func, func_name(coll->func));

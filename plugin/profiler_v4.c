@@ -4,7 +4,9 @@
 static int init(void **context, int *mask, const char *comm_name, uint64_t comm_hash, int nodes,
                 int ranks, int rank, nccl_logger *logger)
 {
-	struct span_profiler_start start = { .version = 4, .ranks = ranks, .nodes = nodes, .rank = rank, .id = comm_hash, .name = comm_name, .logger = logger };
+	struct span_profiler_start start = { .version = 4, .ranks = ranks, .nodes = nodes,
+	                                     .rank = rank, .id = comm_hash, .name = comm_name,
+	                                     .logger = logger };
 
 	*context = span_profiler_open(&start, mask);
 	return NCCL_SUCCESS;
@@ -12,7 +14,9 @@ static int init(void **context, int *mask, const char *comm_name, uint64_t comm_
 
 static void *start_coll(span_profiler *profiler, const struct nccl_coll_v4 *coll)
 {
-	struct span_record what = { .channels = coll->channels, .warps = coll->warps, .peer = coll->root, .sequence = coll->sequence, .count = coll->count };
+	struct span_record what = { .channels = coll->channels, .warps = coll->warps,
+	                            .peer = coll->root, .sequence = coll->sequence,
+	                            .count = coll->count };
 
 	span_profiler_text(what.func, coll->func);
 	span_profiler_text(what.datatype, coll->datatype);
@@ -23,7 +27,8 @@ static void *start_coll(span_profiler *profiler, const struct nccl_coll_v4 *coll
 
 static void *start_p2p(span_profiler *profiler, const struct nccl_p2p_v4 *p2p)
 {
-	struct span_record what = { .p2p = true, .channels = p2p->channels, .peer = p2p->peer, .count = p2p->count };
+	struct span_record what = { .p2p = true, .channels = p2p->channels,
+	                            .peer = p2p->peer, .count = p2p->count };
 
 	span_profiler_text(what.func, p2p->func);
 	span_profiler_text(what.datatype, p2p->datatype);

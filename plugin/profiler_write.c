@@ -136,11 +136,15 @@ static void put_trace_event(FILE *file, const span_profiler *profiler,
 
 static void put_trace_head(FILE *file, const span_profiler *profiler)
 {
-	fprintf(file, "{\"displayTimeUnit\": \"ns\", \"otherData\": {\"communicator\": \"%016" PRIx64 "\", \"name\": ", profiler->id);
+	fprintf(file, "{\"displayTimeUnit\": \"ns\", \"otherData\": {\"communicator\": ");
+	fprintf(file, "\"%016" PRIx64 "\", \"name\": ", profiler->id);
 	put_text(file, profiler->name);
-	fprintf(file, ", \"ranks\": %d, \"nodes\": %d, \"rank\": %d, \"begun\": %" PRIu64 ", \"dropped\": %" PRIu64 ", \"overwritten\": %" PRIu64 "},\n\"traceEvents\": [\n",
-	        profiler->ranks, profiler->nodes, profiler->rank, atomic_load(&profiler->next),
-	        atomic_load(&profiler->dropped), atomic_load(&profiler->overwritten));
+	fprintf(file, ", \"ranks\": %d, \"nodes\": %d, \"rank\": %d", profiler->ranks,
+	        profiler->nodes, profiler->rank);
+	fprintf(file, ", \"begun\": %" PRIu64, atomic_load(&profiler->next));
+	fprintf(file, ", \"dropped\": %" PRIu64, atomic_load(&profiler->dropped));
+	fprintf(file, ", \"overwritten\": %" PRIu64, atomic_load(&profiler->overwritten));
+	fprintf(file, "},\n\"traceEvents\": [\n");
 	fprintf(file, "{\"ph\": \"M\", \"name\": \"process_name\", \"pid\": %d, \"args\": {\"name\": "
 	              "\"rank %d\"}}",
 	        profiler->rank, profiler->rank);

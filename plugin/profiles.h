@@ -20,7 +20,8 @@ span_status span_profiles_open(const char *name, span_profile **profile);
 
 /* The first shipped profile, by name, made for GPUs like those below `root`/sys: its numbers
  * machine.gpu (the PCI device id) and machine.gpus (how many) are equal. None is no error:
- * *profile is NULL then. object: where the plugin lies, NULL to find out. Only for SPAN_UNIFORM: other nodes may have other GPUs. */
+ * *profile is NULL then. object: where the plugin lies, NULL to find out. Only for SPAN_UNIFORM:
+ * other nodes may have other GPUs. */
 span_status span_profiles_of_machine(const char *root, const char *object,
                                      span_profile **profile);
 

@@ -129,10 +129,10 @@ span_status machine_add_node(struct machine *machine, span_node_kind kind, int32
 	if (status)
 		return status;
 	node = &machine->nodes[machine->n_nodes];
-	*node = (struct graph_node){.kind = kind, .host = host, .parent = parent,
+	*node = (struct graph_node){ .kind = kind, .host = host, .parent = parent,
 	                            .index = count_of_kind(machine, kind, host),
 	                            .dev = -1, .rank = -1, .numa = -1, .gdr = -1, .model = -1,
-	                            .family = -1, .port = -1, .rail = -1, .last_link = -1};
+	                            .family = -1, .port = -1, .rail = -1, .last_link = -1 };
 	node->name = strdup("");
 	node->bus = strdup("");
 	node->affinity = strdup("");
@@ -194,11 +194,11 @@ span_status machine_add_link(struct machine *machine, span_link_class link_class
 	vsnprintf(text, sizeof(text), provenance, arguments);
 	va_end(arguments);
 	link = &machine->links[machine->n_links];
-	*link = (struct graph_link){.link_class = link_class, .from = from, .to = to,
+	*link = (struct graph_link){ .link_class = link_class, .from = from, .to = to,
 	                            .count = count, .bandwidth = bandwidth,
 	                            .confidence = confidence,
 	                            .earlier = machine->nodes[from].last_link,
-	                            .provenance = keep_string(machine, text)};
+	                            .provenance = keep_string(machine, text) };
 	if (!link->provenance)
 		return no_memory();
 	machine->nodes[from].last_link = machine->n_links++;
@@ -209,7 +209,7 @@ span_status machine_add_link(struct machine *machine, span_link_class link_class
 
 span_status topo_add_place(span_topo *topo, int32_t machine, int32_t leaf, const char *name)
 {
-	struct place place = {.machine = machine, .leaf = leaf};
+	struct place place = { .machine = machine, .leaf = leaf };
 	span_status status;
 
 	assert(machine >= 0 && machine < topo->n_machines && leaf < topo->n_switches);
@@ -235,8 +235,8 @@ span_status topo_add_switch(span_topo *topo, int32_t parent, const char *name,
 	if (status)
 		return status;
 	added = &topo->switches[topo->n_switches];
-	*added = (struct fabric_switch){.parent = parent, .up_bandwidth = up_bandwidth,
-	                                .confidence = SPAN_DECLARED, .name = strdup(name)};
+	*added = (struct fabric_switch){ .parent = parent, .up_bandwidth = up_bandwidth,
+	                                .confidence = SPAN_DECLARED, .name = strdup(name) };
 	if (!added->name)
 		return no_memory();
 	*number = topo->n_switches++;
@@ -260,8 +260,8 @@ span_status topo_note(span_topo *topo, const char *place, bool corrected, const 
 	vsnprintf(sentence, sizeof(sentence), text, arguments);
 	va_end(arguments);
 	note = &topo->notes[topo->n_notes];
-	*note = (struct note){.place = strdup(place), .text = strdup(sentence),
-	                      .corrected = corrected};
+	*note = (struct note){ .place = strdup(place), .text = strdup(sentence),
+	                      .corrected = corrected };
 	topo->n_notes++;
 	return note->place && note->text ? SPAN_OK : no_memory();
 }

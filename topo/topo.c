@@ -7,13 +7,13 @@
 #include "topo/graph.h"
 #include "topo/log.h"
 
-static const char *const node_kind_names[] = {"host", "package", "cpu",      "pci",   "gpu",
-                                              "card", "nic",     "nvswitch", "fabric"};
-static const char *const link_class_names[] = {"local", "nvlink", "xgmi",   "c2c",
-                                               "pci",   "socket", "network"};
-static const char *const path_class_names[] = {"LOC", "NVL", "NVB", "C2C", "PIX", "PXB",
-                                               "P2C", "PXN", "PHB", "SYS", "NET", "DIS"};
-static const char *const confidence_names[] = {"unknown", "assumed", "declared", "measured"};
+static const char *const node_kind_names[] = { "host", "package", "cpu",      "pci",   "gpu",
+                                              "card", "nic",     "nvswitch", "fabric" };
+static const char *const link_class_names[] = { "local", "nvlink", "xgmi",   "c2c",
+                                               "pci",   "socket", "network" };
+static const char *const path_class_names[] = { "LOC", "NVL", "NVB", "C2C", "PIX", "PXB",
+                                               "P2C", "PXN", "PHB", "SYS", "NET", "DIS" };
+static const char *const confidence_names[] = { "unknown", "assumed", "declared", "measured" };
 
 const char *span_node_kind_name(span_node_kind kind)
 {
@@ -73,7 +73,7 @@ static int32_t links_of_place(const span_topo *topo, const struct place *place)
 /* Numbers of hosts, nodes and links after all places; the fabric's own follow. */
 static struct place end_of_places(const span_topo *topo)
 {
-	struct place end = {0};
+	struct place end = { 0 };
 	const struct place *last;
 
 	if (!topo->n_places)
@@ -168,9 +168,9 @@ static void fabric_node(const span_topo *topo, int32_t number, span_topo_node *n
 	const struct fabric_switch *fabric = &topo->switches[number];
 	int32_t first = end_of_places(topo).first_node;
 
-	*node = (span_topo_node){.kind = SPAN_NODE_FABRIC, .host = -1, .dev = -1, .rank = -1,
+	*node = (span_topo_node){ .kind = SPAN_NODE_FABRIC, .host = -1, .dev = -1, .rank = -1,
 	                         .parent = fabric->parent < 0 ? -1 : first + fabric->parent,
-	                         .name = fabric->name, .bus = ""};
+	                         .name = fabric->name, .bus = "" };
 	snprintf(node->id, sizeof(node->id), "fabric%d", number);
 }
 
@@ -189,11 +189,11 @@ void span_topo_node_at(const span_topo *topo, int32_t index, span_topo_node *nod
 	place = &topo->places[place_number];
 	found = &machine->nodes[local];
 	host = found->kind == SPAN_NODE_HOST;
-	*node = (span_topo_node){.kind = found->kind, .host = place->first_host + found->host,
+	*node = (span_topo_node){ .kind = found->kind, .host = place->first_host + found->host,
 	                         .parent = found->parent < 0 ? -1
 	                                                     : place->first_node + found->parent,
 	                         .dev = found->dev, .rank = found->rank, .name = found->name,
-	                         .bus = found->bus};
+	                         .bus = found->bus };
 	if (host && place->leaf >= 0)
 		node->parent = end_of_places(topo).first_node + place->leaf;
 	if (host && place->name)
@@ -308,14 +308,14 @@ static void leaf_link(const span_topo *topo, const struct place *place, int32_t 
 		if (machine->nodes[i].kind == SPAN_NODE_NIC && nth-- == 0)
 			break;
 	assert(i < machine->n_nodes);
-	*link = (span_topo_link){.link_class = SPAN_LINK_NETWORK,
+	*link = (span_topo_link){ .link_class = SPAN_LINK_NETWORK,
 	                         .from = k % 2 ? leaf : place->first_node + i,
 	                         .to = k % 2 ? place->first_node + i : leaf,
 	                         .bandwidth = machine->nodes[i].speed,
 	                         .latency = machine->nodes[i].latency,
 	                         .confidence = machine->nodes[i].speed ? SPAN_DECLARED
 	                                                               : SPAN_UNKNOWN,
-	                         .provenance = "line rate of the port"};
+	                         .provenance = "line rate of the port" };
 }
 
 /* The k-th link between fabric switches. */
@@ -327,13 +327,13 @@ static void fabric_link(const span_topo *topo, int32_t k, span_topo_link *link)
 		if (topo->switches[i].parent >= 0 && nth-- == 0)
 			break;
 	assert(i < topo->n_switches);
-	*link = (span_topo_link){.link_class = SPAN_LINK_NETWORK,
+	*link = (span_topo_link){ .link_class = SPAN_LINK_NETWORK,
 	                         .from = first + (k % 2 ? topo->switches[i].parent : i),
 	                         .to = first + (k % 2 ? i : topo->switches[i].parent),
 	                         .bandwidth = topo->switches[i].up_bandwidth,
 	                         .latency = topo->switches[i].latency,
 	                         .confidence = topo->switches[i].confidence,
-	                         .provenance = "uplinks of the switch, together"};
+	                         .provenance = "uplinks of the switch, together" };
 }
 
 void span_topo_link_at(const span_topo *topo, int32_t index, span_topo_link *link)
@@ -357,12 +357,12 @@ void span_topo_link_at(const span_topo *topo, int32_t index, span_topo_link *lin
 		return;
 	}
 	found = &machine->links[local];
-	*link = (span_topo_link){.link_class = found->link_class,
+	*link = (span_topo_link){ .link_class = found->link_class,
 	                         .from = place->first_node + found->from,
 	                         .to = place->first_node + found->to,
 	                         .bandwidth = found->bandwidth, .latency = found->latency,
 	                         .confidence = found->confidence,
-	                         .provenance = found->provenance};
+	                         .provenance = found->provenance };
 }
 
 /* --- paths ---------------------------------------------------------------------------------- */
@@ -399,9 +399,9 @@ span_status span_topo_path_between(const span_topo *topo, int32_t from, int32_t 
 		found = machine->paths[from_device * machine->n_devices + to_device];
 	else
 		topo_network_path(topo, from_place, from_device, to_place, to_device, &found);
-	*path = (span_topo_path){.path_class = found.path_class, .bandwidth = found.bandwidth,
+	*path = (span_topo_path){ .path_class = found.path_class, .bandwidth = found.bandwidth,
 	                         .latency = found.latency, .hops = found.hops,
-	                         .confidence = found.confidence};
+	                         .confidence = found.confidence };
 	return SPAN_OK;
 }
 
@@ -415,7 +415,7 @@ int32_t span_topo_notes(const span_topo *topo)
 void span_topo_note_at(const span_topo *topo, int32_t index, span_topo_note *note)
 {
 	assert(index >= 0 && index < topo->n_notes);
-	*note = (span_topo_note){.place = topo->notes[index].place,
+	*note = (span_topo_note){ .place = topo->notes[index].place,
 	                         .text = topo->notes[index].text,
-	                         .corrected = topo->notes[index].corrected};
+	                         .corrected = topo->notes[index].corrected };
 }

@@ -12,7 +12,10 @@ enum { RANKS = 4,
        LAYERS = 2 };
 
 static const struct options options = {
-	.settings = { .seq = SEQ, .tile = TILE, .layers = LAYERS, .width = 128, .heads = 2, .kv_heads = 1, .batch = 1, .dtype = SPAN_F32, .numerics = SPAN_NUMERICS_CANONICAL, .layout = SPAN_LAYOUT_ZIGZAG },
+	.settings = { .seq = SEQ, .tile = TILE, .layers = LAYERS, .width = 128, .heads = 2,
+			.kv_heads = 1, .batch = 1, .dtype = SPAN_F32,
+					.numerics = SPAN_NUMERICS_CANONICAL,
+							.layout = SPAN_LAYOUT_ZIGZAG },
 	.ranks = RANKS,
 	.order = SPAN_ORDER_RING,
 };
