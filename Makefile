@@ -217,7 +217,7 @@ format: ## rewrite the sources as .clang-format says
 format-check: ## whether format would change anything
 	@tests/format.sh
 static: ## static analysis: cppcheck and the second compiler
-	@tests/static.sh $(LIB_SRC) $(TRAIN_SRC)
+	@tests/static.sh $(LIB_SRC) $(PLUGIN_SRC) $(TOPO_TOOL_SRC) $(TUNE_SRC) $(TRAIN_SRC)
 
 test-install: $(LIBS) ## install, build against it in C and C++, uninstall
 	@MAKE='$(MAKE)' CC='$(CC)' tests/install/run.sh $(O)
