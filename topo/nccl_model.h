@@ -24,6 +24,7 @@
 #include <stdint.h>
 
 #include "topo/span_profile.h"
+#include "topo/span_topo.h" /* classes of paths */
 
 /* --- constants ---------------------------------------------------------------------------- */
 
@@ -58,13 +59,6 @@ enum { SPAN_NCCL_MAX_CHANNELS = 64 };
 
 /* --- the communicator --------------------------------------------------------------------- */
 
-/* Classes of paths, in NCCL's order: the nearer the smaller. */
-enum span_nccl_path {
-	SPAN_PATH_LOC = 0, SPAN_PATH_NVL = 1, SPAN_PATH_NVB = 2, SPAN_PATH_C2C = 3,
-	SPAN_PATH_PIX = 4, SPAN_PATH_PXB = 5, SPAN_PATH_P2C = 6, SPAN_PATH_PXN = 7,
-	SPAN_PATH_PHB = 8, SPAN_PATH_SYS = 9, SPAN_PATH_NET = 10, SPAN_PATH_DIS = 11
-};
-
 enum span_nccl_cpu {
 	SPAN_CPU_OTHER = 0, SPAN_CPU_X86_INTEL = 1, SPAN_CPU_X86_AMD = 2, SPAN_CPU_POWER = 3,
 	SPAN_CPU_X86_MIXED = 4 /* ranks on Intel and on AMD */
@@ -81,7 +75,7 @@ typedef struct {
 	float bw_intra; /* 1e9 B/s of a channel */
 	float bw_inter;
 	float latency_inter; /* us, as the net plugin declares it */
-	int32_t type_intra;  /* span_nccl_path */
+	int32_t type_intra;  /* span_path_class */
 	int32_t type_inter;
 	bool same_channels;  /* rings: every channel takes the same way */
 	int32_t pattern;     /* trees: span_nccl_pattern, the largest over ranks */

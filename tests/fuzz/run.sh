@@ -33,6 +33,8 @@ fuzzers()
 	cluster    fuzz_reader read_cluster     topologies/cluster lint
 	order      fuzz_order  -                orders
 	rules      fuzz_rules  -                rules
+	profile    fuzz_profile -               ../../plugin/profiles
+	nccl-log   fuzz_nccl_log -              nccl-tests
 	END
 }
 
