@@ -208,7 +208,7 @@ again = script $(MAKE) --no-print-directory
 check: deps ## all of the checks below
 	+@O=$(O) tests/run -o $(O)/logs-check "$(again) layers" "$(again) format-check" \
 		"$(again) static" "$(again) test-install" "$(again) test-asan" \
-		"$(again) test-tsan" "$(again) test-valgrind"
+		"$(again) test-tsan" "$(again) test-valgrind" "$(again) fuzz SECONDS=5"
 
 layers: all ## who includes what; what is exported; headers alone in C and C++
 	@CC='$(CC)' tests/layers.sh $(O) $(HEADERS)
