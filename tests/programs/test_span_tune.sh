@@ -116,6 +116,8 @@ print('%.4f' % t['nodes']['1']['tables']['AllReduce']['us']['Ring/LL'][t['sizes'
 expect "table" 0 '1G +NVLS/Simple +4333.74 +not known .*measured' '' table g4.profile "${ask[@]}"
 expect "table shows NCCL's own choice" 0 '64K +Ring/LL +[0-9.]+ +Ring/LL .*own' '' table \
 	"$root/plugin/profiles/h100x8.profile" --coll AllReduce --ranks 8 --nodes 1 --from 64K --to 64K
+expect "a model of whole nodes is none of a part of one" 0 '1G +NVLS/Simple +[0-9.]+ +not known' '' \
+	table "$root/plugin/profiles/h100x8.profile" "${ask[@]}" --from 1G --to 1G
 expect "explain" 0 '^chosen +NVLS/Simple, 4333.74 us' '' explain AllReduce 1G 4 1 \
 	--profile g4.profile
 grep -q '^runner-up   Ring/Simple' out && grep -q '^reason      measured' out && pass ||
