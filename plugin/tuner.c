@@ -110,9 +110,10 @@ static void say_what_decides(const struct session *session, const span_table *ta
 		snprintf(profile, sizeof(profile), "profile \"%.200s\", ",
 		         span_profile_name(session->profile));
 	say(session, NCCL_LOG_INFO,
-	    "%zu ranks on %zu node%s: %s%sdecision %016" PRIx64 ", the same on every rank",
+	    "%zu ranks on %zu node%s: %s%sdecision %016" PRIx64 ", the same on every rank%s",
 	    start->ranks, start->nodes, start->nodes == 1 ? "" : "s", rules, profile,
-	    digest_of(session, table));
+	    digest_of(session, table),
+	    start->flat ? "; this NCCL shows no cost table: only rules sure to run act" : "");
 }
 
 static span_table *decide(const struct session *session)

@@ -99,6 +99,7 @@ ParameterizedTest(int *version, tuner, serves_every_release)
 		cr_assert_eq(release_end(*version, context), 0);
 	}
 	cr_assert_eq(warnings, 0);
+	cr_assert_eq(strstr(said, "only rules sure to run act") != NULL, *version < 3);
 }
 
 Test(tuner, gives_chunk_sizes_to_releases_that_ask)
