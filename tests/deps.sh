@@ -81,6 +81,7 @@ need_check()
 	need valgrind "checks: memory" valgrind --version
 	need g++ "checks: the headers as C++" c++ --version
 	need clang "checks: a second compiler" clang --version
+	need gdb "checks: the plugin in NCCL's released libraries" gdb --version
 	need "libclang-rt-$(clang_version)-dev" "checks: fuzzing" can_fuzz
 }
 
