@@ -69,14 +69,28 @@ static void print_ring(const struct result *result, FILE *out)
 		        stretches - HOSTS_SHOWN);
 }
 
+/* By how much an order is worse than the first: in its narrowest link, else in the sum. */
+static void print_worse(const span_ring_figures *best, const span_ring_figures *given, FILE *out)
+{
+	double narrower = best->bottleneck / given->bottleneck;
+	double more = given->sum_inverse / best->sum_inverse - 1;
+
+	if (given->bottleneck > 0 && narrower > 1.0005)
+		fprintf(out, "   %.3g times narrower", narrower);
+	else if (given->bottleneck > 0 && best->sum_inverse > 0 && more > 0.0005)
+		fprintf(out, "   %.3g%% more in sum", 100 * more);
+}
+
 /* One row: the narrowest link, the sum, what crosses hosts and the fullest uplink. */
-static void print_row(const struct compared *compared, bool fabric, FILE *out)
+static void print_row(const struct compared *compared, const span_ring_figures *best,
+                      bool fabric, FILE *out)
 {
 	fprintf(out, "  %-16s%9.5g GB/s%12.5g s/GB", compared->name,
 	        compared->figures.bottleneck / 1e9, 1e9 * compared->figures.sum_inverse);
 	if (fabric)
 		fprintf(out, "%16d%16d", compared->crossings.between_hosts,
 		        compared->crossings.most_up_flows);
+	print_worse(best, &compared->figures, out);
 	if (compared->figures.missing)
 		fprintf(out, "   %d links missing", compared->figures.missing);
 	fputc('\n', out);
@@ -91,7 +105,7 @@ static void print_compared(const struct result *result, FILE *out)
 	fprintf(out, "\n  %-16s%14s%17s%s\n", "", "narrowest", "sum of 1/width",
 	        fabric ? "   between hosts   uplink flows" : "");
 	for (int i = 0; i < result->n_compared; i++)
-		print_row(&result->compared[i], fabric, out);
+		print_row(&result->compared[i], &result->compared[0].figures, fabric, out);
 }
 
 /* How far it is from the best, and the usual orders from it. */
