@@ -1,6 +1,7 @@
 #!/bin/bash
 # make install puts down a library that C and C++ programs can build against with pkg-config
-# alone; make uninstall takes all of it away.
+# alone, the programs, the plugin with its profiles, and man pages; make uninstall takes all of it
+# away.
 #
 #     tests/install/run.sh BUILD-FOLDER     from the top of the tree, after make
 set -u
@@ -28,9 +29,12 @@ install_into_root()
 
 expected_files()
 {
-	printf '%s\n' libspan.a libspan.so "$soname" "libspan.so.$version" pkgconfig/span.pc |
-		sed 's|^|opt/span/lib/|'
+	printf '%s\n' libspan.a libspan.so "$soname" "libspan.so.$version" pkgconfig/span.pc \
+		libnccl-tuner-span.so libnccl-profiler-span.so | sed 's|^|opt/span/lib/|'
 	ls topo/span_*.h attention/span_*.h | sed 's|^|opt/span/include/span/|'
+	printf 'opt/span/bin/%s\n' span-topo span-tune
+	printf 'opt/span/share/man/man1/%s.1\n' span-topo span-tune
+	(cd plugin && ls profiles/*.profile) | sed 's|^|opt/span/share/span/|'
 }
 
 found_files()
@@ -62,6 +66,11 @@ says_version() # PROGRAM
 	[ "$("$root/work/$1")" = "$version" ]
 }
 
+program_says_version() # NAME
+{
+	[ "$("$root/opt/span/bin/$1" --version)" = "$1 $version" ]
+}
+
 needs_soname()
 {
 	LC_ALL=C readelf -d "$root/work/c" | grep -q "NEEDED.*\[$soname\]"
@@ -89,7 +98,10 @@ if have "$CXX"; then
 else
 	skip "c++" "no C++ program was built"
 fi
+try "span-topo runs where it was put" program_says_version span-topo
+try "span-tune runs where it was put" program_says_version span-tune
 try "make uninstall" install_into_root uninstall
 try "uninstall leaves no file" diff /dev/null <(found_files)
-try "uninstall leaves no folder of its own" test ! -e "$root/opt/span/include/span"
+try "uninstall leaves no folder of headers" test ! -e "$root/opt/span/include/span"
+try "uninstall leaves no folder of profiles" test ! -e "$root/opt/span/share/span"
 close_count
