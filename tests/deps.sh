@@ -57,6 +57,7 @@ need_run()
 need_test()
 {
 	need libcriterion-dev "Criterion: the tests" links criterion/criterion.h criterion
+	need python3 "tests: JSON and XML read by somebody else" python3 --version
 }
 
 # Debian 12 has clang 14; the runtimes are a package of their own.
