@@ -111,7 +111,7 @@ class Span:
             mask=Mask(ctypes.sizeof(Mask), int(causal)),
             tile=TILE,
         )
-        self.library, self.op = library, c_void()
+        self.span, self.op = library, c_void()
         must(library.span_attention_create(ctypes.byref(options), ctypes.byref(self.op)))
         need = library.span_attention_workspace_bytes(self.op)
         self.memory = torch.empty(need + 64, dtype=torch.uint8)
@@ -120,7 +120,7 @@ class Span:
     def forward(self, q, k, v, out, lse):
         tensors = [ctypes.byref(describe(t)) for t in (q, k, v, out)]
         must(
-            self.library.span_attention_forward(
+            self.span.span_attention_forward(
                 self.op, *tensors, c_void(lse.data_ptr()), self.workspace
             )
         )
@@ -129,13 +129,13 @@ class Span:
         inputs = [ctypes.byref(describe(t)) for t in (q, k, v, out, dout)]
         outputs = [ctypes.byref(describe(t)) for t in gradients]
         must(
-            self.library.span_attention_backward(
+            self.span.span_attention_backward(
                 self.op, *inputs, c_void(lse.data_ptr()), *outputs, self.workspace
             )
         )
 
     def close(self):
-        self.library.span_attention_free(self.op)
+        self.span.span_attention_free(self.op)
 
 
 def must(status):

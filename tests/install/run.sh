@@ -39,31 +39,31 @@ expected_files()
 
 found_files()
 {
-	(cd "$root" && find . ! -type d ! -path './work/*' | sed 's|^\./||')
+	(cd "$root" && find . ! -type d ! -path './made/*' | sed 's|^\./||')
 }
 
 strict="-Wall -Wextra -pedantic -Werror"
 build_c()
 {
-	$CC -std=c11 $strict tests/install/consumer.c -o "$root/work/c" \
+	$CC -std=c11 $strict tests/install/consumer.c -o "$root/made/c" \
 		$(flags --cflags --libs) -lm
 }
 
 build_static()
 {
-	$CC -std=c11 $strict tests/install/consumer.c -o "$root/work/static" \
+	$CC -std=c11 $strict tests/install/consumer.c -o "$root/made/static" \
 		$(flags --cflags --static --libs | sed 's/-lspan /-l:libspan.a /')
 }
 
 build_cxx()
 {
-	$CXX -std=c++11 $strict tests/install/consumer.cc -o "$root/work/cxx" \
+	$CXX -std=c++11 $strict tests/install/consumer.cc -o "$root/made/cxx" \
 		$(flags --cflags --libs)
 }
 
 says_version() # PROGRAM
 {
-	[ "$("$root/work/$1")" = "$version" ]
+	[ "$("$root/made/$1")" = "$version" ]
 }
 
 program_says_version() # NAME
@@ -73,15 +73,15 @@ program_says_version() # NAME
 
 needs_soname()
 {
-	LC_ALL=C readelf -d "$root/work/c" | grep -q "NEEDED.*\[$soname\]"
+	LC_ALL=C readelf -d "$root/made/c" | grep -q "NEEDED.*\[$soname\]"
 }
 
 stands_alone() # PROGRAM
 {
-	! LC_ALL=C readelf -d "$root/work/$1" | grep -q 'NEEDED.*libspan'
+	! LC_ALL=C readelf -d "$root/made/$1" | grep -q 'NEEDED.*libspan'
 }
 
-mkdir "$root/work"
+mkdir "$root/made"
 try "make install" install_into_root install
 version=$(flags --modversion)
 soname=$(LC_ALL=C readelf -d "$lib/libspan.so" | sed -n 's/.*SONAME.*\[\(.*\)\]/\1/p')
