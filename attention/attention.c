@@ -114,8 +114,9 @@ static span_status make_state(span_attention *op)
 	for (int32_t t = 0; t < op->program->gather_steps; t++)
 		sends += (size_t)op->program->step[t].send.count;
 	op->receive_token = calloc(ranks, sizeof(*op->receive_token));
-	op->arriving = calloc(ranks, sizeof(*op->arriving));
+	op->block_state = calloc(ranks, sizeof(*op->block_state));
 	op->block_buffer = calloc(ranks, sizeof(*op->block_buffer));
+	op->buffer_block = calloc((size_t)op->program->kv_buffers + 1, sizeof(*op->buffer_block));
 	op->block_origin = calloc(ranks, sizeof(*op->block_origin));
 	op->block_message = calloc(ranks, sizeof(*op->block_message));
 	op->chunk_digest = calloc(2 * (size_t)(op->options.batch * op->options.kv_heads) *
@@ -129,10 +130,10 @@ static span_status make_state(span_attention *op)
 	op->count = aligned_alloc(64, (size_t)op->options.threads * sizeof(*op->count));
 	op->waiting = calloc(tiles, sizeof(*op->waiting));
 	op->returns_waiting = calloc(tiles, sizeof(*op->returns_waiting));
-	if (!op->receive_token || !op->arriving || !op->block_buffer || !op->block_origin ||
-	    !op->block_message || !op->chunk_digest || !op->send_token || !op->send_buffer ||
-	    !op->delivery_token || !op->return_token || !op->return_posted || !op->count ||
-	    !op->waiting || !op->returns_waiting)
+	if (!op->receive_token || !op->block_state || !op->block_buffer || !op->buffer_block ||
+	    !op->block_origin || !op->block_message || !op->chunk_digest || !op->send_token ||
+	    !op->send_buffer || !op->delivery_token || !op->return_token || !op->return_posted ||
+	    !op->count || !op->waiting || !op->returns_waiting)
 		return span_fail(SPAN_ENOMEM, "span_attention_create: no memory");
 	return SPAN_OK;
 }
@@ -305,8 +306,9 @@ void span_attention_free(span_attention *op)
 	span_order_free(op->made_order);
 	span_layout_free(op->layout);
 	free(op->receive_token);
-	free(op->arriving);
+	free(op->block_state);
 	free(op->block_buffer);
+	free(op->buffer_block);
 	free(op->block_origin);
 	free(op->block_message);
 	free(op->chunk_digest);

@@ -117,7 +117,7 @@ static span_status run_backward(span_backward_call *call, void *workspace)
 		status = span_gather_end(op);
 	if (status == SPAN_OK)
 		status = span_returns_end(op);
-	return status;
+	return status == SPAN_OK ? SPAN_OK : span_gather_stopped(op, status);
 }
 
 static const char name[] = "span_attention_backward";

@@ -439,7 +439,9 @@ static span_status run_forward(forward_call *call, void *workspace)
 		compute_step(call);
 		status = span_gather_verify(op, call->step->compute);
 	}
-	return status == SPAN_OK ? span_gather_end(op) : status;
+	if (status == SPAN_OK)
+		status = span_gather_end(op);
+	return status == SPAN_OK ? SPAN_OK : span_gather_stopped(op, status);
 }
 
 span_status span_attention_forward(span_attention *op, const span_tensor *q,

@@ -106,6 +106,7 @@ span_status span_gather_verify(span_attention *op, int32_t block)
 
 	if (block == op->rank)
 		return SPAN_OK;
+	op->block_state[block] = SPAN_BLOCK_CHECKED;
 	due = due_message(op, block);
 	return span_pass_check(op, &op->block_message[block], &due, block_digest(op, block),
 	                       "keys and values");
@@ -143,7 +144,10 @@ span_status span_gather_begin(span_attention *op, const span_tensor *k, const sp
 	op->sends = 0;
 	if (op->ranks == 1)
 		return SPAN_OK;
-	memset(op->arriving, 0, (size_t)op->ranks);
+	for (int32_t block = 0; block < op->ranks; block++)
+		op->block_state[block] = SPAN_BLOCK_AWAY;
+	for (int32_t i = 0; i < op->program->kv_buffers; i++)
+		op->buffer_block[i] = -1;
 	for (int64_t b = 0; b < op->options.batch; b++)
 		for (int32_t h = 0; h < op->options.kv_heads; h++)
 			for (int32_t slot = 0; slot < op->program->tiles; slot++)
@@ -159,14 +163,16 @@ static span_status have_block(span_attention *op, int32_t block)
 	span_message due = due_message(op, block);
 	span_status status;
 
-	if (block == op->rank || !op->arriving[block])
+	if (block == op->rank || op->block_state[block] != SPAN_BLOCK_ARRIVING)
 		return SPAN_OK;
-	op->arriving[block] = 0;
+	op->block_state[block] = SPAN_BLOCK_AWAY;
 	status = span_pass_wait(op, op->receive_token[block], got, "keys and values");
-	if (status != SPAN_OK)
-		return status;
 	/* The data is held against the digest where it is read: span_gather_verify. */
-	return span_pass_check(op, got, &due, got->digest, "keys and values");
+	if (status == SPAN_OK)
+		status = span_pass_check(op, got, &due, got->digest, "keys and values");
+	if (status == SPAN_OK)
+		op->block_state[block] = SPAN_BLOCK_UNREAD;
+	return status;
 }
 
 /* Wait for the sends that still read a buffer. */
@@ -195,6 +201,7 @@ static span_status post_receive(span_attention *op, const span_gather_transfer *
 	if (status != SPAN_OK)
 		return status;
 	op->block_buffer[block] = transfer->buffer;
+	op->buffer_block[transfer->buffer] = block;
 	op->block_origin[block] = transfer->peer;
 	status = op->transport->post_receive(op->transport, transfer->peer, SPAN_CHANNEL_GATHER,
 	                                     block_data(op, block),
@@ -202,7 +209,7 @@ static span_status post_receive(span_attention *op, const span_gather_transfer *
 	                                     &op->receive_token[block]);
 	if (status != SPAN_OK)
 		return span_pass_give_up(op, status);
-	op->arriving[block] = 1;
+	op->block_state[block] = SPAN_BLOCK_ARRIVING;
 	return SPAN_OK;
 }
 
@@ -242,5 +249,27 @@ span_status span_gather_end(span_attention *op)
 	for (int32_t i = 0; i < op->sends && status == SPAN_OK; i++)
 		status = span_pass_wait(op, op->send_token[i], NULL, "a receiver of a block");
 	op->sends = 0;
+	return status;
+}
+
+/* Digest a whole block, outside of the computing that does it otherwise. */
+static span_status check_unread(span_attention *op, int32_t block)
+{
+	for (int64_t b = 0; b < op->options.batch; b++)
+		for (int32_t h = 0; h < op->options.kv_heads; h++)
+			for (int64_t slot = 0; slot < span_layout_rank_tiles(op->layout, block); slot++)
+				span_gather_digest(op, block, b, h, slot);
+	return span_gather_verify(op, block);
+}
+
+span_status span_gather_stopped(span_attention *op, span_status status)
+{
+	for (int32_t i = 0; op->ranks > 1 && i < op->program->kv_buffers; i++) {
+		int32_t block = op->buffer_block[i];
+
+		if (block >= 0 && op->block_state[block] == SPAN_BLOCK_UNREAD &&
+		    check_unread(op, block) != SPAN_OK)
+			status = SPAN_EINTEGRITY;
+	}
 	return status;
 }

@@ -40,6 +40,14 @@ typedef struct {
 	uint8_t padding[64 - 3 * sizeof(int64_t)]; /* a cache line each */
 } span_thread_count;
 
+/* How far a block of another rank has come in a pass. */
+typedef enum {
+	SPAN_BLOCK_AWAY,     /* not asked for yet */
+	SPAN_BLOCK_ARRIVING, /* a receive is posted */
+	SPAN_BLOCK_UNREAD,   /* here, perhaps passed on; its data was not held against its digest */
+	SPAN_BLOCK_CHECKED,
+} span_block_state;
+
 struct span_attention {
 	span_attention_options options; /* defaults filled in; custom_order NULL */
 	const span_kernels *kernels;
@@ -61,8 +69,9 @@ struct span_attention {
 	uint64_t epoch;
 	char *workspace;
 	span_token *receive_token;      /* [P] of the block on its way */
-	uint8_t *arriving;              /* [P] */
+	uint8_t *block_state;           /* [P] span_block_state */
 	int32_t *block_buffer;          /* [P] the buffer a received block is in */
+	int32_t *buffer_block;          /* [kv_buffers] the block that is in it, -1: none yet */
 	int32_t *block_origin;          /* [P] who sends it */
 	span_message *block_message;    /* [P] its header; of the own block the digest */
 	uint64_t *chunk_digest;         /* of one block: [K, V][B][Hkv][tiles] */
@@ -128,6 +137,9 @@ span_status span_gather_end(span_attention *op);
 void span_gather_digest(span_attention *op, int32_t block, int64_t batch, int32_t kv_head,
                         int64_t slot);
 span_status span_gather_verify(span_attention *op, int32_t block);
+/* After a failure, which may come from a block that this rank passed on before it read it: check
+ * every block it holds unread. Returns SPAN_EINTEGRITY if one is damaged, else `status`. */
+span_status span_gather_stopped(span_attention *op, span_status status);
 span_block_view span_gather_view(const span_attention *op, const span_tensor *k,
                                  const span_tensor *v, int32_t block, int64_t batch,
                                  int32_t kv_head);

@@ -99,6 +99,7 @@ span_status span_pass_send(span_attention *op, int32_t to, span_message *message
 span_status span_pass_check(span_attention *op, const span_message *got,
                             const span_message *due, uint64_t digest, const char *what)
 {
+	int relayed = due->channel == SPAN_CHANNEL_GATHER && due->origin != due->owner;
 	const char *wrong = got->channel != due->channel || got->owner != due->owner
 		? "another block came"
 		: got->origin != due->origin          ? "it came from another rank"
@@ -108,7 +109,8 @@ span_status span_pass_check(span_attention *op, const span_message *got,
 
 	if (wrong == NULL)
 		return SPAN_OK;
-	span_fail(SPAN_EINTEGRITY, "rank %d: %s of rank %u, received from rank %u in step %u: %s",
-	          op->rank, what, due->owner, due->origin, got->step, wrong);
+	span_fail(SPAN_EINTEGRITY, "rank %d: %s of rank %u, %s rank %u in step %u: %s", op->rank,
+	          what, due->owner, relayed ? "passed on by" : "received from", due->origin,
+	          got->step, wrong);
 	return span_pass_give_up(op, SPAN_EINTEGRITY);
 }
