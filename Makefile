@@ -38,7 +38,9 @@ SONAME := libspan.so.$(MAJOR)$(if $(filter 0,$(MAJOR)),.$(MINOR))
 
 X86 := $(findstring x86_64,$(shell $(CC) -dumpmachine 2>/dev/null))
 ISA_SRC := $(addprefix attention/kernels/,avx2.c avx512.c)
-LIB_SRC := $(wildcard topo/*.c attention/*.c) \
+TOPO := topo $(addprefix topo/,graph read read/hwloc json host write picture lint ring cost \
+          order nccl)
+LIB_SRC := $(wildcard $(TOPO:%=%/*.c) attention/*.c) \
            $(filter-out $(if $(X86),,$(ISA_SRC)),$(wildcard attention/kernels/*.c))
 HEADERS := $(wildcard topo/span_*.h attention/span_*.h)
 
@@ -48,7 +50,7 @@ TUNE_SRC := $(wildcard plugin/tune/*.c)
 
 # The plugin: its own sources and what it carries of topo, nothing that needs a library.
 PLUGIN_SRC := $(wildcard plugin/*.c)
-PLUGIN_CARRIES := $(wildcard topo/status.c topo/profile*.c topo/nccl_model*.c)
+PLUGIN_CARRIES := $(wildcard topo/status.c topo/nccl/profile*.c topo/nccl/nccl_model*.c)
 
 # Tests of one Criterion runner; a file not named test_*.c is a helper, which the plain
 # programs (those that run without Criterion, under ThreadSanitizer and valgrind) use as well.
@@ -87,7 +89,7 @@ $(O)/obj/attention/kernels/%.o: OWN = -O3 -fno-math-errno -fno-trapping-math $(I
 $(O)/obj/attention/kernels/avx2.o: ISA = -mavx2 -mfma -mf16c -mpclmul
 $(O)/obj/attention/kernels/avx512.o: ISA = -mavx512f -mavx512dq -mavx512vl -mavx512bw \
 	-mavx2 -mfma -mf16c -mpclmul -mprefer-vector-width=512
-$(O)/obj/topo/discover%.o: OWN = $(HWLOC_CFLAGS)
+$(O)/obj/topo/host/discover%.o: OWN = $(HWLOC_CFLAGS)
 $(O)/obj/tests/%.o: OWN = -DSPAN_TEST_DATA='"$(CURDIR)/tests/data"'
 
 # --- products ----------------------------------------------------------------------------

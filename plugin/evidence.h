@@ -11,7 +11,7 @@
 
 #include "plugin/nccl_abi.h"
 #include "plugin/table.h"
-#include "topo/nccl_model.h"
+#include "topo/nccl/nccl_model.h"
 #include "topo/span_profile.h"
 
 /* Most choices of one size: each cell by measurement and by the model. */

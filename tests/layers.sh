@@ -56,9 +56,9 @@ check_includes()
 	only_ours topo "topo"
 	only_ours attention "attention topo"
 	only_ours plugin "plugin topo"
-	home 'hwloc(/.*)?\.h' topo/discover
-	home 'expat\.h' topo/xml.c
-	home 'jansson\.h' 'topo/json|^topo/tool/|^plugin/tune/'
+	home 'hwloc(/.*)?\.h' topo/host/discover
+	home 'expat\.h' topo/read/xml.c
+	home 'jansson\.h' 'topo/json/|^topo/tool/|^plugin/tune/'
 	home 'mpi\.h' attention/transport_mpi.c
 	home 'nccl[^/]*\.h' attention/transport_nccl.c
 	home 'cu(da|blas|dnn|rand)[^/]*\.h' attention/cuda/

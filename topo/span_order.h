@@ -102,7 +102,7 @@ SPAN_API int32_t span_order_return_hop(const span_order *order, int32_t block, i
  * and block of the first violation. */
 SPAN_API span_status span_order_check(const span_order *order);
 
-/* Write an order as text (format: topo/README.md). Returns SPAN_EIO when writing fails. */
+/* Write an order as text (format: topo/order/README.md). Returns SPAN_EIO when writing fails. */
 SPAN_API span_status span_order_save(const span_order *order, FILE *file);
 
 /* Read an order written by span_order_save, or by hand, and check it. `name` is used in

@@ -1,6 +1,6 @@
 /* Profiles: what a machine was measured to do, as numbers with their sources.
  *
- * One text format (topo/README.md, "Profiles as text") holds
+ * One text format (topo/nccl/README.md, "Profiles as text") holds
  *   - sources: where numbers come from, a line of text each;
  *   - numbers: machine and NCCL constants by name, such as "nccl.hw.net.ring.ll";
  *   - curves: the time of one collective over bytes, for one count of ranks and nodes and one

@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "plugin/tune/tune.h"
-#include "topo/fit.h"
 #include "topo/log.h"
+#include "topo/nccl/fit.h"
 
 /* All samples of all logs. */
 struct gathered {

@@ -11,8 +11,8 @@
 
 #include "plugin/rules.h"
 #include "plugin/table.h"
-#include "topo/nccl_log.h"
-#include "topo/nccl_model.h"
+#include "topo/nccl/nccl_log.h"
+#include "topo/nccl/nccl_model.h"
 #include "topo/span_profile.h"
 
 /* What the program exits with. */

@@ -3,9 +3,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "topo/anonymise.h"
-#include "topo/json.h"
-#include "topo/write.h"
+#include "topo/json/json.h"
+#include "topo/write/anonymise.h"
+#include "topo/write/write.h"
 
 /* Pairs of devices that are asked for their path: enough to see every kind of pair. */
 #define MOST_DEVICES 24

@@ -4,7 +4,7 @@
 #include <math.h>
 #include <stdio.h>
 
-#include "topo/fit.h"
+#include "topo/nccl/fit.h"
 
 static void fit(span_nccl_log *log)
 {

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "topo/nccl_model.h"
+#include "topo/nccl/nccl_model.h"
 #include "topo/span_profile.h"
 
 /* Saved and loaded again, it is the same. */

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-#include "topo/reader.h"
+#include "topo/read/reader.h"
 
 static int is_for_hwloc(const uint8_t *data, size_t size)
 {

@@ -60,10 +60,11 @@ compile() # SOURCE OBJECT FLAGS...
 
 compile_library()
 {
-	local source
+	local source object
 
-	for source in topo/*.c plugin/*.c tests/fuzz/fuzz.c; do
-		compile "$source" "$build/obj/$(basename "$source" .c).o" || return 1
+	for source in $(find topo -name '*.c' ! -path 'topo/tool/*') plugin/*.c tests/fuzz/fuzz.c; do
+		object=${source%.c}.o
+		compile "$source" "$build/obj/${object//\//-}" || return 1
 	done
 }
 

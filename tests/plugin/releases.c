@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "tests/plugin/cost_tables.h"
-#include "topo/nccl_model.h"
+#include "topo/nccl/nccl_model.h"
 
 void release_constants(int zeros, struct nccl_tuner_constants *constants)
 {

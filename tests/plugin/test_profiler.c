@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "tests/plugin/profiler_run.h"
-#include "topo/nccl_log.h"
+#include "topo/nccl/nccl_log.h"
 
 /* A folder of its own, and the file that the run above leaves in it. */
 static char folder[64];

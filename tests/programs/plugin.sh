@@ -23,8 +23,8 @@ none() # WHAT OFFENDERS
 # The plugin's own objects and what it carries of topo.
 objects()
 {
-	ls "$build"/obj/plugin/*.o "$build"/obj/topo/status.o "$build"/obj/topo/profile*.o \
-		"$build"/obj/topo/nccl_model*.o
+	ls "$build"/obj/plugin/*.o "$build"/obj/topo/status.o "$build"/obj/topo/nccl/profile*.o \
+		"$build"/obj/topo/nccl/nccl_model*.o
 }
 
 check_file()

@@ -5,7 +5,7 @@
 #ifndef TESTS_HWLOC_TEXT_H
 #define TESTS_HWLOC_TEXT_H
 
-#include "topo/graph.h"
+#include "topo/graph/graph.h"
 
 struct hwloc_text {
 	const char *version;    /* of the format: NULL is "2.0" */

@@ -4,7 +4,7 @@
 
 #include <jansson.h>
 
-#include "topo/nccl_model.h"
+#include "topo/nccl/nccl_model.h"
 
 /* Calls `judge` for each file of a folder that has cost tables; returns how many. */
 int nccl_golden_each(const char *folder, void (*judge)(const char *path, json_t *golden));

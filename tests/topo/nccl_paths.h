@@ -4,7 +4,7 @@
 
 #include <jansson.h>
 
-#include "topo/graph.h"
+#include "topo/graph/graph.h"
 
 /* Calls `judge` for each golden file that has paths, in <root>/nccl-golden, with the topology NCCL
  * read: the completed one beside it where a template had to be completed, else the one in

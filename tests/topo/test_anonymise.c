@@ -1,4 +1,4 @@
-#include "topo/anonymise.h"
+#include "topo/write/anonymise.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -7,7 +7,7 @@
 
 #include "tests/topo/log_capture.h"
 #include "tests/topo/text_cases.h"
-#include "topo/json.h"
+#include "topo/json/json.h"
 
 static const char cluster[] = "hosts secret[1-3] like \"synthetic:gpus:1 nics:2\"\n"
 			      "leaf rack-of-bob secret[1-2]\n";

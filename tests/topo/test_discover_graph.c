@@ -11,8 +11,8 @@
 #include "tests/topo/fake_system.h"
 #include "tests/topo/hwloc_text.h"
 #include "tests/topo/log_capture.h"
-#include "topo/discover_graph.h"
-#include "topo/sysfs.h"
+#include "topo/host/discover_graph.h"
+#include "topo/host/sysfs.h"
 
 #define GEN4 "16.0 GT/s PCIe"
 #define GEN5 "32.0 GT/s PCIe"

@@ -1,11 +1,11 @@
-#include "topo/emit.h"
+#include "topo/ring/emit.h"
 
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "tests/topo/log_capture.h"
-#include "topo/graph.h"
+#include "topo/graph/graph.h"
 
 /* Hosts of one kind, named as given: two GPUs, one on each NUMA node. */
 static span_topo *named_hosts(const char *const *names, int32_t n)

@@ -1,5 +1,5 @@
 /* Fitting: what becomes of repeats, noise, sizes and groups. */
-#include "topo/fit.h"
+#include "topo/nccl/fit.h"
 
 #include <criterion/criterion.h>
 #include <math.h>

@@ -4,7 +4,7 @@
  * (out of place, median over repeats), the others predicted. Log-log interpolation of the same
  * 8 is the rival, the scatter of repeats the floor.
  * Choices: where several algorithms were measured, odd repeats are fitted, even ones judge. */
-#include "topo/fit.h"
+#include "topo/nccl/fit.h"
 
 #include <criterion/criterion.h>
 #include <math.h>

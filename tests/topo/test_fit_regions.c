@@ -1,7 +1,7 @@
 /* Constants of NCCL's model calibrated to the regions that AWS published for two platforms, at up
  * to 64 ranks, judged by the borders at 128 ranks and more: against them, and against NCCL's own
  * constants. */
-#include "topo/fit_model.h"
+#include "topo/nccl/fit_model.h"
 
 #include <criterion/criterion.h>
 #include <math.h>

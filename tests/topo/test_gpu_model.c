@@ -1,4 +1,4 @@
-#include "topo/gpu_model.h"
+#include "topo/graph/gpu_model.h"
 
 #include <criterion/criterion.h>
 

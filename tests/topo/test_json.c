@@ -1,4 +1,4 @@
-#include "topo/json.h"
+#include "topo/json/json.h"
 
 #include <criterion/criterion.h>
 #include <stdlib.h>

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "tests/topo/log_capture.h"
-#include "topo/lint.h"
+#include "topo/lint/lint.h"
 
 #define FOLDER SPAN_TEST_DATA "/lint"
 
@@ -200,7 +200,7 @@ Test(lint, says_where_and_how_much)
 	}
 }
 
-/* --- the table of README.md ----------------------------------------------------------------- */
+/* --- the table of topo/lint/README.md ------------------------------------------------------- */
 
 static void append(char *table, size_t bytes, const struct lint_rule *rule)
 {
@@ -213,7 +213,7 @@ static void append(char *table, size_t bytes, const struct lint_rule *rule)
 Test(lint, the_readme_has_the_table_of_the_rules)
 {
 	static char text[200000], table[32000];
-	FILE *file = fopen(SPAN_TEST_DATA "/../../topo/README.md", "r");
+	FILE *file = fopen(SPAN_TEST_DATA "/../../topo/lint/README.md", "r");
 	const char *found;
 
 	cr_assert(file);
@@ -223,7 +223,7 @@ Test(lint, the_readme_has_the_table_of_the_rules)
 	for (int32_t i = 0; i < lint_rule_count(); i++)
 		append(table, sizeof(table), lint_rule_at(i));
 	found = strstr(text, table);
-	cr_assert(found, "topo/README.md lacks, or has another table than:\n%s", table);
+	cr_assert(found, "topo/lint/README.md lacks, or has another table than:\n%s", table);
 	cr_assert_eq(found[strlen(table)], '\n', "more rows than there are rules");
 }
 

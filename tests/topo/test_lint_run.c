@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "tests/topo/log_capture.h"
-#include "topo/lint.h"
+#include "topo/lint/lint.h"
 
 /* --- machines made by hand ------------------------------------------------------------------ */
 

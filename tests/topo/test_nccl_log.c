@@ -1,5 +1,5 @@
 /* Reading the output of nccl-tests: every published log, and what logs may do. */
-#include "topo/nccl_log.h"
+#include "topo/nccl/nccl_log.h"
 
 #include <criterion/criterion.h>
 #include <dirent.h>

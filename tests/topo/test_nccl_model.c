@@ -1,5 +1,5 @@
 /* The cost model where golden tables do not reach: bounds, CollNet, grouping, profiles. */
-#include "topo/nccl_model.h"
+#include "topo/nccl/nccl_model.h"
 
 #include <criterion/criterion.h>
 #include <math.h>

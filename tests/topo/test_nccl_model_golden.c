@@ -1,6 +1,6 @@
 /* NCCL's cost model against the tables of the released library: every topology, collective,
  * algorithm, protocol, size and count of nodes, as 32-bit floats. */
-#include "topo/nccl_model.h"
+#include "topo/nccl/nccl_model.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>

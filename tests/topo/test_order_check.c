@@ -1,6 +1,6 @@
 /* Orders made by hand, each wrong in one way; they come in through span_order_load, which has
  * no opinion on what an order does. What no file can say is written into a built order. */
-#include "topo/order.h"
+#include "topo/order/order.h"
 
 #include <criterion/criterion.h>
 #include <string.h>

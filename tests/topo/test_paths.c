@@ -7,8 +7,8 @@
 #include <time.h>
 
 #include "tests/topo/log_capture.h"
-#include "topo/link_speed.h"
-#include "topo/path.h"
+#include "topo/graph/link_speed.h"
+#include "topo/graph/path.h"
 
 /* --- building machines ---------------------------------------------------------------------- */
 

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "tests/topo/nccl_paths.h"
-#include "topo/write.h"
+#include "topo/write/write.h"
 
 static long pairs;
 

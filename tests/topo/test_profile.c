@@ -10,7 +10,7 @@
 
 #include "tests/topo/log_capture.h"
 #include "tests/topo/profile_case.h"
-#include "topo/profile.h"
+#include "topo/nccl/profile.h"
 
 /* --- decimals ----------------------------------------------------------------------------- */
 

@@ -1,4 +1,4 @@
-#include "topo/quota.h"
+#include "topo/host/quota.h"
 
 #include <criterion/criterion.h>
 #include <math.h>

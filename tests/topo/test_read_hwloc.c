@@ -11,7 +11,7 @@
 
 #include "tests/topo/hwloc_text.h"
 #include "tests/topo/log_capture.h"
-#include "topo/read_hwloc_matrix.h"
+#include "topo/read/hwloc/hwloc_matrix.h"
 
 /* --- files -------------------------------------------------------------------------------- */
 

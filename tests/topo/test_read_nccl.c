@@ -8,7 +8,7 @@
 
 #include "tests/topo/log_capture.h"
 #include "tests/topo/nccl_paths.h"
-#include "topo/reader.h"
+#include "topo/read/reader.h"
 
 #define CPU \
 	"<cpu numaid='0' affinity='ff' arch='x86_64' vendor='GenuineIntel' familyid='6' " \

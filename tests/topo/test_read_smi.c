@@ -6,7 +6,7 @@
 
 #include "tests/topo/log_capture.h"
 #include "tests/topo/text_cases.h"
-#include "topo/lines.h"
+#include "topo/read/lines.h"
 
 #define MATRICES SPAN_TEST_DATA "/topologies/matrices/"
 #define MOST 64

@@ -4,7 +4,7 @@
 
 #include "tests/topo/log_capture.h"
 #include "tests/topo/text_cases.h"
-#include "topo/reader.h"
+#include "topo/read/reader.h"
 
 static enum source_kind kind_of(const char *text, size_t bytes)
 {

@@ -7,7 +7,7 @@
 #include <time.h>
 
 #include "tests/topo/log_capture.h"
-#include "topo/ring.h"
+#include "topo/ring/ring.h"
 
 #define MOST 128
 

@@ -7,7 +7,7 @@
 #include <time.h>
 
 #include "tests/topo/log_capture.h"
-#include "topo/graph.h"
+#include "topo/graph/graph.h"
 
 static span_topo *load(const char *line)
 {

@@ -1,4 +1,4 @@
-#include "topo/svg.h"
+#include "topo/picture/svg.h"
 
 #include <criterion/criterion.h>
 #include <stdlib.h>
@@ -6,8 +6,8 @@
 
 #include "tests/topo/log_capture.h"
 #include "tests/topo/source_files.h"
+#include "topo/read/xml.h"
 #include "topo/span_ring.h"
-#include "topo/xml.h"
 
 enum { RECTS = 4096 };
 

@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "tests/topo/log_capture.h"
-#include "topo/graph.h"
-#include "topo/write.h"
+#include "topo/graph/graph.h"
+#include "topo/write/write.h"
 
 struct built {
 	span_topo *topo;

@@ -5,7 +5,7 @@
 
 #include "tests/topo/log_capture.h"
 #include "tests/topo/text_cases.h"
-#include "topo/write.h"
+#include "topo/write/write.h"
 
 /* The line of a topology, and the comments behind it. */
 static char *written(const span_topo *topo)

@@ -1,5 +1,5 @@
 /* XML trees: what is kept, and what is refused in one line. */
-#include "topo/xml.h"
+#include "topo/read/xml.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>

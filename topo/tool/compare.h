@@ -2,7 +2,7 @@
 #ifndef SPAN_TOOL_COMPARE_H
 #define SPAN_TOOL_COMPARE_H
 
-#include "topo/graph.h"
+#include "topo/graph/graph.h"
 
 #define COMPARE_MOST 100000 /* differences that are kept; more are counted */
 

@@ -3,10 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "topo/json.h"
+#include "topo/json/json.h"
 #include "topo/log.h"
 #include "topo/tool/tool.h"
-#include "topo/write.h"
+#include "topo/write/write.h"
 
 struct target {
 	const char *name;

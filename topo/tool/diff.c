@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "topo/graph.h"
-#include "topo/json.h"
+#include "topo/graph/graph.h"
+#include "topo/json/json.h"
 #include "topo/log.h"
 #include "topo/tool/compare.h"
 #include "topo/tool/text.h"

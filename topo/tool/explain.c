@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "topo/json.h"
+#include "topo/json/json.h"
 #include "topo/log.h"
-#include "topo/plan.h"
+#include "topo/picture/plan.h"
 #include "topo/tool/text.h"
 #include "topo/tool/tool.h"
 

@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "topo/json.h"
-#include "topo/lint.h"
+#include "topo/json/json.h"
+#include "topo/lint/lint.h"
 #include "topo/log.h"
 #include "topo/tool/tool.h"
 

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "topo/emit.h"
 #include "topo/log.h"
+#include "topo/ring/emit.h"
 #include "topo/tool/order.h"
 #include "topo/tool/tool.h"
 

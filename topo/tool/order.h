@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 #include <stdio.h>
-#include "topo/emit.h"
+#include "topo/ring/emit.h"
 #include "topo/span_gather.h"
 
 enum { COMPARED = 4 };

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "topo/json.h"
+#include "topo/json/json.h"
 #include "topo/log.h"
 #include "topo/tool/text.h"
 #include "topo/tool/tool.h"

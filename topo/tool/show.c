@@ -1,10 +1,10 @@
 /* span-topo show: what there is, how it is connected, how fast, and what was assumed. */
 #include <string.h>
 
-#include "topo/graph.h"
-#include "topo/json.h"
+#include "topo/graph/graph.h"
+#include "topo/json/json.h"
+#include "topo/picture/svg.h"
 #include "topo/span_ring.h"
-#include "topo/svg.h"
 #include "topo/tool/text.h"
 #include "topo/tool/tool.h"
 

@@ -3,7 +3,7 @@
 #define SPAN_TOOL_TEXT_H
 
 #include <stdio.h>
-#include "topo/graph.h"
+#include "topo/graph/graph.h"
 
 /* GB/s in few letters: "370.8", "24", "0.19"; "?" when the bandwidth is not known. */
 struct text_number {

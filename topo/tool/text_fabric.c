@@ -1,7 +1,7 @@
 /* The fabric of a cluster as an indented tree. */
 #include <string.h>
 
-#include "topo/plan_fabric.h"
+#include "topo/picture/plan_fabric.h"
 #include "topo/tool/text.h"
 
 enum { LINES_MOST = 48 };

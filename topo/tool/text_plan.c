@@ -1,7 +1,7 @@
 /* The floor plan of a machine as an indented tree. */
 #include <string.h>
 
-#include "topo/plan.h"
+#include "topo/picture/plan.h"
 #include "topo/tool/text.h"
 
 /* Where the columns begin: bus, way up. */

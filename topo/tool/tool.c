@@ -4,10 +4,10 @@
 #include <errno.h>
 #include <string.h>
 
-#include "topo/anonymise.h"
-#include "topo/graph.h"
+#include "topo/graph/graph.h"
 #include "topo/log.h"
-#include "topo/reader.h"
+#include "topo/read/reader.h"
+#include "topo/write/anonymise.h"
 
 static span_status load_input(struct tool *tool, const span_topo_options *options,
                               span_topo **topo)

@@ -1,0 +1,154 @@
+/* Loading a topology: where the text comes from, which reader it is for. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "topo/log.h"
+#include "topo/read/reader.h"
+
+/* Until each reader is in the tree. */
+
+static bool wants_nccl(const span_topo_options *options)
+{
+	return options && options->size >= offsetof(span_topo_options, as_nccl) + sizeof(int) &&
+	       options->as_nccl;
+}
+
+span_status source_read(const struct source *source, span_topo **topo)
+{
+	span_status refused = SPAN_EPARSE;
+
+	switch (source_recognise(source, &refused)) {
+	case SOURCE_HWLOC_XML:
+		return read_hwloc_xml(source, topo);
+	case SOURCE_HWLOC_XML3:
+		return read_hwloc_xml3(source, topo);
+	case SOURCE_NCCL_XML:
+	case SOURCE_RCCL_XML:
+		return read_nccl_xml(source, topo);
+	case SOURCE_NVIDIA_SMI:
+		return read_nvidia_smi(source, topo);
+	case SOURCE_ROCM_SMI:
+		return read_rocm_smi(source, topo);
+	case SOURCE_SYNTHETIC:
+		return read_synthetic(source, topo);
+	case SOURCE_CLUSTER:
+		return read_cluster(source, topo);
+	case SOURCE_JSON:
+		return read_topo_json(source, topo);
+	case SOURCE_REFUSED:
+		break;
+	}
+	return refused;
+}
+
+static span_status finish(span_status status, span_topo *made, span_topo **topo)
+{
+	if (!status)
+		status = topo_finish(made);
+	if (status)
+		span_topo_free(made);
+	else
+		*topo = made;
+	return status;
+}
+
+span_status span_topo_parse(const char *text, size_t bytes, const char *name,
+                            const span_topo_options *options, span_topo **topo)
+{
+	struct source source = { .name = name, .bytes = bytes, .as_nccl = wants_nccl(options) };
+	span_topo *made = NULL;
+	span_status status;
+	char *copy;
+
+	if (!text || !name || !topo)
+		return span_fail(SPAN_EINVAL, "topology: text, name or topo is NULL");
+	if (bytes > READER_MAX_BYTES)
+		return span_fail(SPAN_EPARSE, "%s: larger than %u bytes, which no topology is", name,
+		                 READER_MAX_BYTES);
+	copy = malloc(bytes + 1); /* readers may look at the 0 behind the text */
+	if (!copy)
+		return span_fail(SPAN_ENOMEM, "%s: no memory for its text", name);
+	memcpy(copy, text, bytes);
+	copy[bytes] = 0;
+	source.text = copy;
+	status = source_read(&source, &made);
+	free(copy);
+	return finish(status, made, topo);
+}
+
+span_status source_slurp(FILE *file, const char *name, char **text, size_t *bytes)
+{
+	size_t room = 1 << 16, used = 0;
+	char *buffer = malloc(room), *grown;
+
+	while (buffer && used <= READER_MAX_BYTES) {
+		size_t got = fread(buffer + used, 1, room - used, file);
+
+		used += got;
+		if (used < room)
+			break;
+		room *= 2;
+		grown = realloc(buffer, room);
+		if (!grown) {
+			free(buffer);
+			buffer = NULL;
+		} else {
+			buffer = grown;
+		}
+	}
+	if (!buffer)
+		return span_fail(SPAN_ENOMEM, "%s: no memory for its text", name);
+	if (ferror(file)) {
+		free(buffer);
+		return span_fail(SPAN_EIO, "%s: %s", name, strerror(errno));
+	}
+	if (used > READER_MAX_BYTES) {
+		free(buffer);
+		return span_fail(SPAN_EPARSE, "%s: larger than %u bytes, which no topology is", name,
+		                 READER_MAX_BYTES);
+	}
+	buffer[used] = '\0'; /* there is room: reading ends where some is left */
+	*text = buffer;
+	*bytes = used;
+	return SPAN_OK;
+}
+
+static span_status load_file(const char *path, const span_topo_options *options,
+                             span_topo **topo)
+{
+	bool standard = strcmp(path, "-") == 0;
+	FILE *file = standard ? stdin : fopen(path, "re");
+	const char *name = standard ? "standard input" : path;
+	char *text = NULL;
+	size_t bytes = 0;
+	span_status status;
+
+	if (!file)
+		return span_fail(SPAN_EIO, "%s: %s; a topology source is a file, \"-\", \"host\" or "
+		                 "\"synthetic:...\"", path, strerror(errno));
+	status = source_slurp(file, name, &text, &bytes);
+	if (!standard)
+		fclose(file);
+	if (!status)
+		status = span_topo_parse(text, bytes, name, options, topo);
+	free(text);
+	return status;
+}
+
+span_status span_topo_load(const char *source, const span_topo_options *options,
+                           span_topo **topo)
+{
+	span_topo *made = NULL;
+	span_status status;
+
+	if (!topo)
+		return span_fail(SPAN_EINVAL, "topology: topo is NULL");
+	if (!source || strcmp(source, "host") == 0) {
+		status = read_host(wants_nccl(options), &made);
+		return finish(status, made, topo);
+	}
+	if (strncmp(source, "synthetic:", 10) == 0)
+		return span_topo_parse(source, strlen(source), source, options, topo);
+	return load_file(source, options, topo);
+}

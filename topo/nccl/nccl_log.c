@@ -1,0 +1,497 @@
+/* The output of nccl-tests: the lines around its rows, and what the rows leave unsaid. */
+#include "topo/nccl/nccl_log.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "topo/log.h"
+#include "topo/nccl/profile.h"
+
+#define LINE_BYTES 4096
+#define MAX_HOSTS  4096 /* distinct hosts are counted up to here */
+#define HOST_BYTES 64
+#define MAX_TOLD   256 /* sizes whose algorithm NCCL told in one run */
+
+/* What NCCL said it chose for a size. */
+struct told {
+	uint64_t bytes;
+	int algo, proto;
+};
+
+struct reader {
+	const char *name;
+	const span_nccl_log_options *options;
+	span_nccl_log *log;
+	size_t room;
+	int line;
+
+	int perf;        /* collective of the last X_perf; -2: none yet */
+	int root;        /* is there a column of that name; -1: no heading yet */
+	int algo, proto; /* that the environment forces */
+	int ranks, gpus; /* by "# Rank" lines; by "nThread", "GPUS=" or "-g" */
+	int nodes;       /* by "# span:" lines */
+	int n_hosts;
+	char (*hosts)[HOST_BYTES];
+	int n_told;
+	struct told told[MAX_TOLD];
+	int rows; /* since the run began */
+
+	int torn; /* the last sample still misses its times */
+	int torn_redop;
+	double ratio; /* bus over algorithm bandwidth of the run's largest row */
+	uint64_t ratio_bytes;
+	int redop;
+	size_t first; /* sample of the run */
+};
+
+/* --- context ------------------------------------------------------------------------------ */
+
+/* The number after a word of a line; 0 if the word is not there. */
+static int number_after(const char *line, const char *word)
+{
+	const char *c = strstr(line, word);
+	long number;
+
+	if (!c)
+		return 0;
+	number = strtol(c + strlen(word), NULL, 10);
+	return number > 0 && number <= SPAN_PROFILE_MAX_RANKS ? (int)number : 0;
+}
+
+/* Copy the word at c. */
+static void copy_word(const char *c, char *word, size_t bytes)
+{
+	size_t n;
+
+	c += strspn(c, " \t");
+	n = strcspn(c, " \t\r\n;\"'");
+	n = n < bytes - 1 ? n : bytes - 1;
+	memcpy(word, c, n);
+	word[n] = '\0';
+}
+
+/* The single name that a list of NCCL_ALGO or NCCL_PROTO gives; -1 where it is a real list. */
+static int single(const char *text, int (*number)(const char *))
+{
+	char word[32];
+	int found;
+
+	copy_word(text, word, sizeof(word));
+	word[strcspn(word, ".")] = '\0'; /* the end of a sentence */
+	found = number(word);
+	return found >= 0 ? found : -1;
+}
+
+/* "ALGO=Ring", "NCCL_PROTO=LL", "NCCL_ALGO set by environment to RING". A line that sets one
+ * frees the other: sweeps print both, or set but one. */
+static void read_environment(struct reader *reader, const char *line)
+{
+	static const char *const says[] = { "ALGO=", "ALGO set by environment to " };
+	static const char *const also[] = { "PROTO=", "PROTO set by environment to " };
+
+	for (int i = 0; i < 2; i++) {
+		const char *algo = strstr(line, says[i]), *proto = strstr(line, also[i]);
+
+		if (!algo && !proto)
+			continue;
+		if (algo || !i)
+			reader->algo = algo ? single(algo + strlen(says[i]), span_algo_number) : -1;
+		if (proto || !i)
+			reader->proto = proto ? single(proto + strlen(also[i]), span_proto_number) : -1;
+	}
+}
+
+/* Releases before 2.24 print numbers for names. */
+static int told_number(const char *word, int (*number)(const char *), int n)
+{
+	if (isdigit((unsigned char)*word))
+		return atoi(word) < n ? atoi(word) : -1;
+	return single(word, number);
+}
+
+/* "AllReduce: 1024 Bytes -> Algo RING proto SIMPLE ..." */
+static void read_told(struct reader *reader, const char *line)
+{
+	const char *arrow = strstr(line, " Bytes -> Algo "), *proto, *c;
+	struct told told;
+
+	if (!arrow)
+		return;
+	for (c = arrow; c > line && isdigit((unsigned char)c[-1]);)
+		c--;
+	proto = strstr(arrow, " proto ");
+	if (c == arrow || !proto)
+		return;
+	told.bytes = strtoull(c, NULL, 10);
+	told.algo = told_number(arrow + strlen(" Bytes -> Algo "), span_algo_number, SPAN_ALGOS);
+	told.proto = told_number(proto + strlen(" proto "), span_proto_number, SPAN_PROTOS);
+	for (int i = 0; i < reader->n_told; i++) {
+		if (reader->told[i].bytes == told.bytes) {
+			reader->told[i] = told;
+			return;
+		}
+	}
+	if (reader->n_told < MAX_TOLD)
+		reader->told[reader->n_told++] = told;
+}
+
+static void read_host(struct reader *reader, const char *host)
+{
+	char word[HOST_BYTES];
+
+	copy_word(host, word, sizeof(word));
+	for (int i = reader->n_hosts - 1; i >= 0; i--) {
+		if (!strcmp(reader->hosts[i], word))
+			return;
+	}
+	if (reader->n_hosts < MAX_HOSTS)
+		memcpy(reader->hosts[reader->n_hosts++], word, sizeof(word));
+}
+
+/* "#   Rank  0 Group  0 Pid  123 on host device  0 [0x4f] NVIDIA A100" */
+static void read_rank(struct reader *reader, char *line)
+{
+	char *rank = strstr(line, "Rank "), *host = strstr(line, " on "), *gpu;
+	int number;
+
+	if (!rank || !host || !strstr(host, " device "))
+		return;
+	number = (int)strtol(rank + strlen("Rank "), NULL, 10);
+	if (number >= 0 && number < SPAN_PROFILE_MAX_RANKS && number + 1 > reader->ranks)
+		reader->ranks = number + 1;
+	read_host(reader, host + strlen(" on "));
+	gpu = strchr(host, ']');
+	if (gpu && !*reader->log->gpu) {
+		gpu += 1 + strspn(gpu + 1, " ");
+		gpu[strcspn(gpu, "\r\n")] = '\0';
+		snprintf(reader->log->gpu, sizeof(reader->log->gpu), "%.63s", gpu);
+	}
+}
+
+/* --- runs --------------------------------------------------------------------------------- */
+
+/* Ranks from the ratio of bandwidths: (n - 1) / n of a gather, twice that of all-reduce. Two
+ * decimals tell up to some 30 ranks apart; more are not guessed. */
+static int ranks_of_ratio(int coll, double ratio)
+{
+	double part = coll == SPAN_ALL_REDUCE ? ratio / 2 : ratio;
+	double n = 1 / (1 - part);
+
+	if (coll != SPAN_ALL_REDUCE && coll != SPAN_ALL_GATHER && coll != SPAN_REDUCE_SCATTER)
+		return 0;
+	return part > 0.4 && n < 33 && fabs(n - round(n)) < 0.02 * n ? (int)round(n) : 0;
+}
+
+/* The collective, where only the ratio tells. With two ranks an all-reduce looks like a reduce. */
+static int collective_of_ratio(double ratio, int redop)
+{
+	if (ratio > 1.01 && ratio < 2 && redop)
+		return SPAN_ALL_REDUCE;
+	if (ratio > 0.4 && ratio < 0.99)
+		return redop ? SPAN_REDUCE_SCATTER : SPAN_ALL_GATHER;
+	return -2;
+}
+
+static int collective_of(const struct reader *reader)
+{
+	const char *slash = strrchr(reader->name, '/');
+	int coll = reader->options->coll >= 0 ? reader->options->coll : reader->perf;
+
+	if (coll == -2)
+		coll = log_collective_in(slash ? slash + 1 : reader->name);
+	return coll == -2 ? collective_of_ratio(reader->ratio, reader->redop) : coll;
+}
+
+/* The samples of the run that ends get what holds for all of them. */
+static void end_run(struct reader *reader)
+{
+	int coll, ranks = reader->options->ranks, nodes = reader->options->nodes;
+	span_nccl_log *log = reader->log;
+
+	if (reader->torn)
+		log->n--;
+	reader->torn = 0;
+	if (reader->first == log->n)
+		return;
+	coll = collective_of(reader);
+	/* One GPU a process is one of many under mpirun; several are all there are. */
+	if (!ranks)
+		ranks = reader->ranks ? reader->ranks : reader->gpus > 1 ? reader->gpus
+		                                                         : 0;
+	if (!nodes)
+		nodes = reader->nodes;
+	if (!nodes)
+		nodes = reader->n_hosts ? reader->n_hosts : reader->gpus > 1;
+	if (!ranks)
+		ranks = ranks_of_ratio(coll, reader->ratio);
+	for (size_t i = reader->first; i < log->n; i++) {
+		log->samples[i].coll = coll;
+		log->samples[i].ranks = ranks;
+		log->samples[i].nodes = nodes;
+	}
+	reader->first = log->n;
+	reader->ratio = 0;
+	reader->ratio_bytes = 0;
+}
+
+/* A run that does not tell its collective is of the one that every other run of the log tells:
+ * the all-reduce of two ranks in a sweep over ranks. */
+static span_status agree_on_collective(const struct reader *reader)
+{
+	span_nccl_log *log = reader->log;
+	int coll = -2, differ = 0;
+
+	for (size_t i = 0; i < log->n; i++) {
+		if (log->samples[i].coll == -2)
+			continue;
+		differ |= coll != -2 && coll != log->samples[i].coll;
+		coll = log->samples[i].coll;
+	}
+	for (size_t i = 0; i < log->n; i++) {
+		if (log->samples[i].coll != -2)
+			continue;
+		if (coll == -2 || differ)
+			return span_fail(SPAN_EPARSE,
+			                 "%.256s:%d: which collective was measured is said "
+			                 "nowhere; name it",
+			                 reader->name, log->samples[i].line);
+		log->samples[i].coll = coll;
+	}
+	return SPAN_OK;
+}
+
+/* A line that opens a run forgets what was said of the ranks of the one before. */
+static void begin_run(struct reader *reader)
+{
+	end_run(reader);
+	reader->ranks = reader->gpus = reader->n_hosts = reader->nodes = 0;
+	reader->n_told = 0;
+}
+
+/* --- rows --------------------------------------------------------------------------------- */
+
+static span_status add_sample(struct reader *reader, const struct log_row *row)
+{
+	span_nccl_log *log = reader->log;
+	span_nccl_sample *sample;
+	size_t room = reader->room ? 2 * reader->room : 256;
+
+	if (log->n == SPAN_LOG_MAX_SAMPLES)
+		return span_fail(SPAN_EPARSE, "%.256s:%d: more than %d rows", reader->name,
+		                 reader->line, SPAN_LOG_MAX_SAMPLES);
+	if (log->n == reader->room) {
+		sample = realloc(log->samples, room * sizeof(*sample));
+		if (!sample)
+			return span_fail(SPAN_ENOMEM, "span_nccl_log_read: no memory for %zu rows",
+			                 room);
+		log->samples = sample;
+		reader->room = room;
+	}
+	sample = log->samples + log->n++;
+	*sample = (span_nccl_sample){ .bytes = row->bytes, .line = reader->line };
+	return SPAN_OK;
+}
+
+static void attribute(const struct reader *reader, span_nccl_sample *sample)
+{
+	sample->algo = reader->algo;
+	sample->proto = reader->proto;
+	for (int i = 0; i < reader->n_told; i++) {
+		if (reader->told[i].bytes == sample->bytes) {
+			sample->algo = reader->told[i].algo;
+			sample->proto = reader->told[i].proto;
+		}
+	}
+	if (reader->options->algo >= 0)
+		sample->algo = reader->options->algo;
+	if (reader->options->proto >= 0)
+		sample->proto = reader->options->proto;
+}
+
+/* Times for the last sample. */
+static void set_times(struct reader *reader, const struct log_row *row)
+{
+	span_nccl_sample *sample = reader->log->samples + reader->log->n - 1;
+
+	sample->us = row->us[0];
+	sample->us_in_place = row->n_times > 1 ? row->us[1] : 0;
+	attribute(reader, sample);
+	reader->torn = 0;
+	if (sample->bytes >= reader->ratio_bytes && row->algbw > 1) {
+		reader->ratio_bytes = sample->bytes;
+		reader->ratio = row->busbw / row->algbw;
+	}
+}
+
+static span_status take_row(struct reader *reader, const struct log_row *row)
+{
+	span_nccl_log *log = reader->log;
+	span_status status;
+
+	if (!row->has_head) {
+		if (reader->torn)
+			set_times(reader, row);
+		else if (log->n > reader->first && !log->samples[log->n - 1].us_in_place)
+			log->samples[log->n - 1].us_in_place = row->us[0];
+		return SPAN_OK;
+	}
+	if (reader->torn)
+		log->n--;
+	reader->torn = 0;
+	log->without_time += row->masked != 0;
+	if (row->masked || !row->bytes)
+		return SPAN_OK;
+	status = add_sample(reader, row);
+	if (status)
+		return status;
+	reader->rows++;
+	reader->redop = row->has_redop;
+	reader->torn = 1;
+	if (row->n_times)
+		set_times(reader, row);
+	return SPAN_OK;
+}
+
+/* --- lines -------------------------------------------------------------------------------- */
+
+static void read_perf(struct reader *reader, const char *line)
+{
+	const char *perf = strstr(line, "_perf");
+	char before[64];
+	size_t n;
+	int coll;
+
+	if (!perf)
+		return;
+	n = (size_t)(perf - line) < sizeof(before) - 1 ? (size_t)(perf - line) : sizeof(before) - 1;
+	memcpy(before, perf - n, n);
+	before[n] = '\0';
+	coll = log_collective_in(before);
+	if (coll != -2)
+		reader->perf = coll;
+}
+
+static void read_counts(struct reader *reader, const char *line)
+{
+	int threads = number_after(line, "nThread "), gpus = number_after(line, "nGpus ");
+
+	if (threads && gpus && threads <= SPAN_PROFILE_MAX_RANKS / gpus)
+		reader->gpus = threads * gpus;
+	if (number_after(line, "GPUS="))
+		reader->gpus = number_after(line, "GPUS=");
+	if (strstr(line, "_perf") && number_after(line, " -g ") > 1)
+		reader->gpus = number_after(line, " -g ");
+}
+
+/* "# span: ranks 8 nodes 1 all_reduce_perf ALGO=RING PROTO=LL", of the plugin's profiler. */
+static void read_span(struct reader *reader, const char *line)
+{
+	if (!strstr(line, "# span: "))
+		return;
+	begin_run(reader);
+	reader->ranks = number_after(line, "ranks ");
+	reader->nodes = number_after(line, "nodes ");
+}
+
+static int is_heading(const char *line)
+{
+	return strstr(line, "size") && strstr(line, "count") && strstr(line, "type") &&
+	       strstr(line, "time");
+}
+
+static span_status read_line(struct reader *reader, char *line)
+{
+	struct log_row row;
+	char copy[LINE_BYTES];
+
+	if (strstr(line, "nThread ") || strstr(line, "# nccl-tests version") ||
+	    strstr(line, "Collective test starting") || strstr(line, "GPUS="))
+		begin_run(reader);
+	if (strstr(line, "_perf") && reader->rows) {
+		end_run(reader);
+		reader->rows = 0;
+	}
+	read_span(reader, line);
+	read_perf(reader, line);
+	read_counts(reader, line);
+	read_environment(reader, line);
+	read_rank(reader, line);
+	read_told(reader, line);
+	if (is_heading(line)) {
+		reader->root = strstr(line, "root") != NULL;
+		end_run(reader);
+		return SPAN_OK;
+	}
+	memcpy(copy, line, strlen(line) + 1);
+	return log_row_read(copy, reader->root, &row) ? take_row(reader, &row) : SPAN_OK;
+}
+
+/* Lines cut at LINE_BYTES; what is longer is passed over. Bytes of value 0 become blanks. */
+static int get_line(FILE *file, char *line)
+{
+	int n = 0, c;
+
+	while ((c = getc(file)) != EOF && c != '\n') {
+		if (n < LINE_BYTES - 1)
+			line[n++] = c ? (char)c : ' ';
+	}
+	line[n] = '\0';
+	return n > 0 || c != EOF;
+}
+
+static span_status read_all(struct reader *reader, FILE *file)
+{
+	char line[LINE_BYTES];
+	span_status status = SPAN_OK;
+
+	while (!status && get_line(file, line)) {
+		reader->line++;
+		status = read_line(reader, line);
+	}
+	if (ferror(file))
+		return span_fail(SPAN_EIO, "%.256s: reading failed: %s", reader->name,
+		                 strerror(errno));
+	if (status)
+		return status;
+	end_run(reader);
+	if (reader->log->n)
+		return agree_on_collective(reader);
+	if (reader->log->without_time)
+		return span_fail(SPAN_EPARSE, "%.256s: %zu rows of nccl-tests, but none with a time",
+		                 reader->name, reader->log->without_time);
+	return span_fail(SPAN_EPARSE,
+	                 "%.256s: no row of nccl-tests (size, count, type, ..., time, algbw, busbw)",
+	                 reader->name);
+}
+
+span_status span_nccl_log_read(FILE *file, const char *name, const span_nccl_log_options *options,
+                               span_nccl_log *log)
+{
+	struct reader reader = { .name = name, .options = options, .log = log };
+	span_status status;
+
+	if (!file || !name || !options || !log)
+		return span_fail(SPAN_EINVAL, "span_nccl_log_read: an argument is NULL");
+	memset(log, 0, sizeof(*log));
+	reader.perf = -2;
+	reader.root = reader.algo = reader.proto = -1;
+	reader.hosts = calloc(MAX_HOSTS, sizeof(*reader.hosts));
+	if (!reader.hosts)
+		return span_fail(SPAN_ENOMEM, "span_nccl_log_read: no memory");
+	status = read_all(&reader, file);
+	free(reader.hosts);
+	if (status)
+		span_nccl_log_free(log);
+	return status;
+}
+
+void span_nccl_log_free(span_nccl_log *log)
+{
+	if (!log)
+		return;
+	free(log->samples);
+	memset(log, 0, sizeof(*log));
+}
