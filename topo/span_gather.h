@@ -16,6 +16,7 @@ extern "C" {
 
 #define SPAN_GATHER_CANDIDATES 5
 #define SPAN_GATHER_REASON 400
+#define SPAN_GATHER_WALKED 256 /* ranks; above, the messages of an all-gather are too many */
 
 typedef struct {
 	span_order_kind kind;
@@ -41,12 +42,21 @@ SPAN_API span_status span_gather_choose(const span_cost_cluster *cluster,
                                         const span_cost_work *work, span_gather_choice *choice);
 
 /* Choose for a topology, one rank on each device of the ring, in its order; groups are those of
- * span_ring_groups. Up to 256 ranks every order is walked over the topology's own links; above,
- * the closed forms of what span_gather_cluster says take their place. Where neighbours have no
- * path (span_ring_report: missing) the ring is taken without candidates.
+ * span_ring_groups. Up to SPAN_GATHER_WALKED ranks every order is walked over the topology's own
+ * links; above, the closed forms of what span_gather_cluster says take their place. Where neighbours
+ * have no path (span_ring_report: missing) the ring is taken without candidates.
  * SPAN_EINVAL, SPAN_ENOMEM, SPAN_EUNSUPPORTED when others have none. */
 SPAN_API span_status span_gather_choose_ring(const span_ring *ring, const span_cost_work *work,
                                              span_gather_choice *choice);
+
+/* What a gather costs on the topology's own links when the ranks stand in another order: rank i on
+ * nodes[i], which are the ring's devices, each once (span_ring_other). A flat ring then goes from
+ * nodes[i] to nodes[i + 1]; node-first goes from group to group as `nodes` meets them.
+ * SPAN_EINVAL, SPAN_ENOMEM; SPAN_EUNSUPPORTED when neighbours have no path, and above
+ * SPAN_GATHER_WALKED ranks for all kinds but the ring. */
+SPAN_API span_status span_gather_cost_nodes(const span_ring *ring, const int32_t *nodes,
+                                            span_order_kind kind, const span_cost_work *work,
+                                            span_cost *cost);
 
 /* A topology as a cluster of equal nodes: as many as there are groups, each like the largest,
  * with the slowest links. Latencies that the source does not state are 0. */

@@ -9,6 +9,7 @@
 # seen from the folder, or "synthetic:...". What is compared is what the folder holds:
 #
 #     show.txt paths.txt paths.json topology.json picture.svg lint.txt order.txt order.json
+#     order.svg
 #     explain.A.B.txt    A and B are devices, such as gpu0, or h3_gpu0 for h3/gpu0
 #
 # --record writes those that are there; in a folder that holds none, the first set below.
@@ -17,7 +18,7 @@ set -u
 
 machines=$(cd "$(dirname "$0")/../data/machines" && pwd) || exit 2
 tool=$(cd "${1:?the build folder}" && pwd)/span-topo || exit 2
-usual="show.txt lint.txt order.txt picture.svg"
+usual="show.txt lint.txt order.txt picture.svg order.svg"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
@@ -48,6 +49,7 @@ say() # FILE SOURCE
 	picture.svg) "$tool" show --format svg --ring "$2" ;;
 	order.txt) "$tool" order "$2" ;;
 	order.json) "$tool" order --format json "$2" ;;
+	order.svg) "$tool" order --format svg "$2" ;;
 	explain.*.*.txt)
 		rest=${rest%.txt}
 		rest=${rest//_//}

@@ -11,6 +11,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cluster="synthetic:nodes:12 gpus:4 nvlink:450GB/s nics:4 nic:25GB/s leaf:4 oversubscription:2:1"
 host="synthetic:gpus:4 nvlink:450GB/s"
+pairs="synthetic:gpus:4 nvlink:none switches:2 sockets:1"
 
 # What order says with exit code 0 has a line that matches.
 says() # PATTERN ARGUMENTS...
@@ -47,13 +48,15 @@ begins_as_promised()
 
 try "the ring of a host" says '^  h0: gpu0 gpu1 gpu2 gpu3$' "$host"
 try "how good it is" says '^No ring is wider, and none as wide has a lesser sum\.$' "$host"
-try "one flow an uplink" says '^  this order .*  12  *1$' "$cluster"
+try "one flow an uplink" says '^  this order .*  12  *1  *[0-9.]* ms$' "$cluster"
 try "rails" says '^\* node-first ' "$cluster"
 try "the reason" says '^node-first, because links inside a host (450 GB/s) are faster' "$cluster"
 try "compute hides a ring" says '^\* ring ' --shard 1MB --compute 200us "$cluster"
 try "no rings behind a switch" says '^No rings side by side' --rings 2 "$host"
 try "at most 100 columns" fits "$cluster"
 try "JSON begins as promised" begins_as_promised
+try "a picture" says '^<svg .* role="img"' --format svg "$cluster"
+try "a picture of the ring" says '^<title id="t">.*Ring of 48 GPUs in 12 hosts' --format svg "$cluster"
 
 # --- orders to compare with --------------------------------------------------------------
 
@@ -61,8 +64,11 @@ printf 'h0/gpu1 h0/gpu0\nh0/gpu3, h0/gpu2\n' >"$work/given"
 printf 'h0/gpu1 h0/gpu0 h0/gpu3\n' >"$work/short"
 printf 'h0/gpu1 h0/gpu0 h0/gpu3 h0/gpu3\n' >"$work/twice"
 printf 'h0/gpu1 h0/gpu9\n' >"$work/unknown"
+printf 'gpu0 gpu2 gpu1 gpu3\n' >"$work/crossed"
 printf 'gpu0 gpu1 gpu2 gpu3 gpu0\n' >"$work/long"
 try "an order from a file" says '^  given  *450 GB/s' --given "$work/given" "$host"
+try "by how much it is worse" says '^Given: the gather takes 2 times as long\.$' \
+	--given "$work/crossed" "$pairs"
 try "the order of ranks" says '^  by rank  *450 GB/s' --given rank "$host"
 try "a file that is too short" refuses "$work/short: 3 devices; " --given "$work/short" "$host"
 try "a device twice" refuses "span_ring_measure_nodes: node " --given "$work/twice" "$host"

@@ -5,25 +5,9 @@
 #include <string.h>
 
 #include "tests/topo/log_capture.h"
+#include "tests/topo/picture.h"
 #include "tests/topo/source_files.h"
-#include "topo/read/xml.h"
 #include "topo/span_ring.h"
-
-enum { RECTS = 4096 };
-
-/* A box of the picture, in pixels of the page. */
-struct rect {
-	const char *style;
-	int x, y, width, height;
-};
-
-struct picture {
-	char *text;
-	size_t bytes;
-	struct xml *xml;
-	int n, width, height;
-	struct rect rects[RECTS];
-};
 
 static char *draw(const span_topo *topo, const span_ring *ring, size_t *bytes)
 {
@@ -36,54 +20,12 @@ static char *draw(const span_topo *topo, const span_ring *ring, size_t *bytes)
 	return text;
 }
 
-static int number(const struct xml_element *element, const char *name)
-{
-	const char *value = xml_value(element, name);
-
-	cr_assert_not_null(value, "a <%s> without %s", element->name, name);
-	return atoi(value);
-}
-
-/* Rectangles of an element's children, moved by the translation of the group. */
-static void collect(struct picture *picture, const struct xml_element *group, int x, int y)
-{
-	for (const struct xml_element *e = group->first; e; e = e->next) {
-		const char *move = xml_value(e, "transform");
-		int dx = 0, dy = 0;
-
-		if (strcmp(e->name, "g") == 0) {
-			cr_assert(move && sscanf(move, "translate(%d %d)", &dx, &dy) == 2);
-			collect(picture, e, x + dx, y + dy);
-		}
-		if (strcmp(e->name, "rect") != 0)
-			continue;
-		cr_assert_lt(picture->n, RECTS);
-		picture->rects[picture->n++] = (struct rect){ xml_value(e, "class"),
-			                                      x + number(e, "x"),
-			                                      y + number(e, "y"),
-			                                      number(e, "width"),
-			                                      number(e, "height") };
-	}
-}
-
 static struct picture *take_picture(const span_topo *topo, const span_ring *ring)
 {
-	struct picture *picture = calloc(1, sizeof(*picture));
+	size_t bytes;
+	char *text = draw(topo, ring, &bytes);
 
-	picture->text = draw(topo, ring, &picture->bytes);
-	cr_assert_eq(xml_parse(picture->text, picture->bytes, "picture", &picture->xml), SPAN_OK,
-	             "%s", log_captured());
-	picture->width = number(xml_root(picture->xml), "width");
-	picture->height = number(xml_root(picture->xml), "height");
-	collect(picture, xml_root(picture->xml), 0, 0);
-	return picture;
-}
-
-static void drop_picture(struct picture *picture)
-{
-	xml_free(picture->xml);
-	free(picture->text);
-	free(picture);
+	return picture_take(text, bytes);
 }
 
 static span_topo *load(const char *source)
@@ -95,49 +37,6 @@ static span_topo *load(const char *source)
 }
 
 /* --- what every picture keeps ------------------------------------------------------------- */
-
-static int is_device_box(const struct rect *rect)
-{
-	static const char *const styles[] = { "cpu", "pci", "gpu", "nic", "nvswitch" };
-
-	for (int i = 0; i < 5; i++)
-		if (strcmp(rect->style, styles[i]) == 0)
-			return 1;
-	return 0;
-}
-
-static int overlap(const struct rect *a, const struct rect *b)
-{
-	return a->x < b->x + b->width && b->x < a->x + a->width && a->y < b->y + b->height &&
-	       b->y < a->y + a->height;
-}
-
-static void assert_boxes(const struct picture *picture, const char *path)
-{
-	for (int i = 0; i < picture->n; i++) {
-		const struct rect *a = &picture->rects[i];
-
-		cr_assert(a->x >= 0 && a->y >= 0 && a->width > 0 && a->height > 0 &&
-		          a->x + a->width <= picture->width &&
-		          a->y + a->height <= picture->height,
-		          "%s: a %s at %d %d of %d x %d leaves the page of %d x %d", path, a->style,
-		          a->x, a->y, a->width, a->height, picture->width, picture->height);
-		for (int k = 0; is_device_box(a) && k < i; k++)
-			cr_assert(!is_device_box(&picture->rects[k]) ||
-			          !overlap(a, &picture->rects[k]),
-			          "%s: a %s lies on a %s at %d %d", path, a->style,
-			          picture->rects[k].style, a->x, a->y);
-	}
-}
-
-static int count_style(const struct picture *picture, const char *style)
-{
-	int count = 0;
-
-	for (int i = 0; i < picture->n; i++)
-		count += strcmp(picture->rects[i].style, style) == 0;
-	return count;
-}
 
 static int count_kind(const span_topo *topo, span_node_kind kind)
 {
@@ -161,14 +60,14 @@ static void judge_picture(const char *path)
 	if (!topo)
 		return;
 	picture = take_picture(topo, NULL);
-	assert_boxes(picture, path);
-	cr_assert_eq(count_style(picture, "gpu"), count_kind(topo, SPAN_NODE_GPU), "%s", path);
-	cr_assert_eq(count_style(picture, "cpu"), count_kind(topo, SPAN_NODE_CPU), "%s", path);
+	picture_assert_boxes(picture, path);
+	cr_assert_eq(picture_count_style(picture, "gpu"), count_kind(topo, SPAN_NODE_GPU), "%s", path);
+	cr_assert_eq(picture_count_style(picture, "cpu"), count_kind(topo, SPAN_NODE_CPU), "%s", path);
 	again = draw(topo, NULL, &bytes);
 	cr_assert(bytes == picture->bytes && memcmp(again, picture->text, bytes) == 0,
 	          "%s: other bytes the second time", path);
 	free(again);
-	drop_picture(picture);
+	picture_drop(picture);
 	span_topo_free(topo);
 	drawn++;
 }
@@ -208,7 +107,7 @@ Test(svg, has_title_description_and_role)
 		snprintf(words, sizeof(words), "gpu%d ", i);
 		cr_assert(strstr(desc->text, words), "%s is not described", words);
 	}
-	drop_picture(picture);
+	picture_drop(picture);
 	span_topo_free(topo);
 }
 
@@ -224,7 +123,7 @@ Test(svg, names_cannot_leave_their_place)
 	picture = take_picture(topo, NULL);
 	cr_assert_null(strstr(picture->text, "<script"));
 	cr_assert(strstr(picture->text, "&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt;&amp;??"));
-	drop_picture(picture);
+	picture_drop(picture);
 	span_topo_free(topo);
 }
 
@@ -243,7 +142,7 @@ Test(svg, the_ring_numbers_every_gpu_and_has_an_arrow_into_each)
 		tips++;
 	cr_assert_eq(badges, 8);
 	cr_assert_eq(tips, 8);
-	drop_picture(picture);
+	picture_drop(picture);
 	span_ring_free(ring);
 	span_topo_free(topo);
 }
@@ -258,7 +157,7 @@ Test(svg, the_legend_names_what_is_drawn)
 	cr_assert(strstr(picture->text, ">PCIe</text>"));
 	cr_assert(strstr(picture->text, ">socket</text>"));
 	cr_assert_null(strstr(picture->text, ">NVLink</text>"));
-	drop_picture(picture);
+	picture_drop(picture);
 	span_topo_free(topo);
 }
 
@@ -276,11 +175,11 @@ Test(svg, every_link_between_gpus_is_drawn_once)
 		brackets++;
 	cr_assert_eq(brackets, pairs / 2 + 1, "%d brackets and a legend, %d pairs", brackets - 1,
 	             pairs / 2);
-	drop_picture(picture);
+	picture_drop(picture);
 	span_topo_free(topo);
 	topo = load(SPAN_TEST_DATA "/topologies/nccl/rccl/topo_8p_940.xml");
 	picture = take_picture(topo, NULL);
 	cr_assert(strstr(picture->text, "full mesh"));
-	drop_picture(picture);
+	picture_drop(picture);
 	span_topo_free(topo);
 }

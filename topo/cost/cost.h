@@ -37,6 +37,15 @@ span_status cost_topo_route(const struct span_cost_network *network, int32_t fro
                             struct cost_route *route);
 void cost_topo_links_free(struct cost_topo_links *links);
 
+/* span_cost_topo_network for any number of ranks, each of which has been checked. */
+span_status cost_topo_network(const span_topo *topo, const int32_t *device, int32_t ranks,
+                              span_cost_network **network);
+
+/* A flat ring of the ranks of a network as they are numbered, of any length: what its walk
+ * comes to (cost_hop.c). `busiest` is 0. */
+span_status cost_ring_by_hop(const struct span_cost_network *network, const span_cost_work *work,
+                             span_cost *cost);
+
 /* Arguments of both sides. */
 span_status cost_check_cluster(const char *caller, const span_cost_cluster *cluster);
 span_status cost_check_work(const char *caller, const span_cost_work *work);

@@ -165,22 +165,12 @@ static span_status check(const span_topo *topo, const int32_t *device, int32_t r
 	return SPAN_OK;
 }
 
-span_status span_cost_topo_network(const span_topo *topo, const int32_t *device, int32_t ranks,
-                                   span_cost_network **result)
+span_status cost_topo_network(const span_topo *topo, const int32_t *device, int32_t ranks,
+                              span_cost_network **result)
 {
-	span_cost_network *network;
+	span_cost_network *network = calloc(1, sizeof(*network));
 	span_status status;
 
-	if (!topo || !device || !result)
-		return span_fail(SPAN_EINVAL, "span_cost_topo_network: %s is NULL",
-		                 !topo ? "topo" : !device ? "device" : "network");
-	if (ranks < 1 || ranks > SPAN_ORDER_MAX_RANKS)
-		return span_fail(SPAN_EINVAL, "span_cost_topo_network: ranks is %d; it is from 1 to "
-		                 "%d", ranks, SPAN_ORDER_MAX_RANKS);
-	status = check(topo, device, ranks);
-	if (status)
-		return status;
-	network = calloc(1, sizeof(*network));
 	if (!network)
 		return span_fail(SPAN_ENOMEM, "span_cost_topo_network: no memory");
 	network->topo = topo;
@@ -198,4 +188,19 @@ span_status span_cost_topo_network(const span_topo *topo, const int32_t *device,
 	network->topo_links->bandwidth = NULL;
 	*result = network;
 	return SPAN_OK;
+}
+
+span_status span_cost_topo_network(const span_topo *topo, const int32_t *device, int32_t ranks,
+                                   span_cost_network **result)
+{
+	span_status status;
+
+	if (!topo || !device || !result)
+		return span_fail(SPAN_EINVAL, "span_cost_topo_network: %s is NULL",
+		                 !topo ? "topo" : !device ? "device" : "network");
+	if (ranks < 1 || ranks > SPAN_ORDER_MAX_RANKS)
+		return span_fail(SPAN_EINVAL, "span_cost_topo_network: ranks is %d; it is from 1 to "
+		                 "%d", ranks, SPAN_ORDER_MAX_RANKS);
+	status = check(topo, device, ranks);
+	return status ? status : cost_topo_network(topo, device, ranks, result);
 }

@@ -151,9 +151,6 @@ span_status span_gather_choose(const span_cost_cluster *cluster, const span_cost
 
 /* --- a topology ------------------------------------------------------------------------------ */
 
-/* Above it an all-gather's messages are too many to be walked one by one. */
-#define WALKED 256
-
 static span_status walk_kind(const span_ring *ring, const int32_t *group,
                              const span_cost_network *network, span_order_kind kind,
                              const span_cost_work *work, span_cost *cost)
@@ -240,7 +237,7 @@ span_status span_gather_choose_ring(const span_ring *ring, const span_cost_work 
 	if (!status)
 		status = span_gather_cluster(ring, &cluster);
 	if (!status)
-		status = ring->n <= WALKED ? cost_walks(ring, work, &choice)
+		status = ring->n <= SPAN_GATHER_WALKED ? cost_walks(ring, work, &choice)
 		                           : cost_closed(&cluster, work, &choice);
 	if (!status)
 		status = cost_several(ring, &cluster, work, &choice);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "topo/log.h"
+#include "topo/picture/svg_order.h"
 #include "topo/ring/emit.h"
 #include "topo/tool/order.h"
 #include "topo/tool/tool.h"
@@ -160,6 +161,36 @@ static span_status compare(struct result *result, const char *given)
 	return status ? status : measure(ring, by_rank ? "by rank" : "given", &result->compared[3]);
 }
 
+/* What the gather takes in each order. Long rings have closed forms alone, which know no order of
+ * ranks; the flat ring has its own links. */
+static span_status cost_compared(const struct wanted *wanted, struct result *result)
+{
+	size_t bytes = (size_t)span_ring_length(result->ring) * sizeof(int32_t);
+	span_status status = SPAN_OK;
+
+	if (span_ring_report_of(result->ring)->best.missing || span_ring_length(result->ring) < 2)
+		return SPAN_OK;
+	result->compared_kind = span_ring_length(result->ring) <= SPAN_GATHER_WALKED
+	                                ? result->gather.kind : SPAN_ORDER_RING;
+	for (int i = 0; !status && i < result->n_compared; i++) {
+		struct compared *compared = &result->compared[i];
+		int like = 0;
+
+		if (compared->figures.missing)
+			return SPAN_OK;
+		while (memcmp(compared->nodes, result->compared[like].nodes, bytes) != 0)
+			like++;
+		if (like < i)
+			compared->cost = result->compared[like].cost;
+		else
+			status = span_gather_cost_nodes(result->ring, compared->nodes,
+			                                result->compared_kind, &wanted->work,
+			                                &compared->cost);
+	}
+	result->costed = !status;
+	return status;
+}
+
 /* --- the run ---------------------------------------------------------------------------------- */
 
 static span_status make_room(struct result *result, int32_t rings)
@@ -189,7 +220,26 @@ static span_status find(struct tool *tool, const struct wanted *wanted, struct r
 		                         &result->n_lanes, &result->lane_bandwidth);
 	if (!status && !wanted->emits)
 		status = span_gather_choose_ring(result->ring, &wanted->work, &result->gather);
+	if (!status && !wanted->emits)
+		status = cost_compared(wanted, result);
 	return status;
+}
+
+static span_status draw(const struct wanted *wanted, const struct result *result, FILE *out)
+{
+	struct svg_order_row rows[COMPARED];
+	struct svg_order order = { .topo = result->topo, .ring = result->ring, .rows = rows,
+		                   .n_rows = result->n_compared, .work = &wanted->work,
+		                   .compared_kind = result->compared_kind,
+		                   .gather = &result->gather };
+
+	for (int i = 0; i < result->n_compared; i++) {
+		const struct compared *compared = &result->compared[i];
+
+		rows[i] = (struct svg_order_row){ compared->name, compared->figures,
+			                          result->costed ? compared->cost.seconds : 0 };
+	}
+	return topo_write_svg_order(&order, out);
 }
 
 static span_status print(struct tool *tool, const struct wanted *wanted,
@@ -201,6 +251,8 @@ static span_status print(struct tool *tool, const struct wanted *wanted,
 		return SPAN_EIO;
 	if (wanted->emits)
 		return emit_order(result->ring, span_ring_nodes(result->ring), wanted->format, out);
+	if (tool_format_is(tool, "svg"))
+		return draw(wanted, result, out);
 	if (tool_format_is(tool, "json"))
 		order_json(wanted, result, out);
 	else
@@ -239,7 +291,7 @@ const struct tool_command command_order = {
 	.name = "order",
 	.words = "[SOURCE]",
 	.summary = "ring order of all devices, and which gather order suits them",
-	.formats = "text json",
+	.formats = "text json svg",
 	.most_words = 1,
 	.options = options,
 	.help = "In a host the ring is the best there is up to 16 devices: its narrowest link as\n"
@@ -249,6 +301,7 @@ const struct tool_command command_order = {
 		"Examples:\n"
 		"  span-topo order topo.xml\n"
 		"  span-topo order --shard 8MB --compute 137us cluster.txt\n"
+		"  span-topo order --format svg -o ring.svg topo.xml\n"
 		"  span-topo order --emit rankfile -o ranks cluster.txt\n",
 	.run = run_order,
 };

@@ -22,6 +22,7 @@ struct compared {
 	int32_t *nodes;
 	span_ring_figures figures;
 	span_ring_crossings crossings;
+	span_cost cost;          /* of a gather of result.compared_kind, if result.costed */
 };
 
 struct result {
@@ -29,6 +30,8 @@ struct result {
 	span_ring *ring;
 	struct compared compared[COMPARED]; /* the first is our own order */
 	int n_compared;
+	bool costed;
+	span_order_kind compared_kind; /* the chosen one where it can be walked, else the ring */
 	int32_t *lanes;          /* [n_lanes][devices] rings that share no lane */
 	int32_t n_lanes;
 	double lane_bandwidth;

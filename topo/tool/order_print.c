@@ -1,4 +1,5 @@
 /* An order as text and as JSON. */
+#include <ctype.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,28 +70,55 @@ static void print_ring(const struct result *result, FILE *out)
 		        stretches - HOSTS_SHOWN);
 }
 
-/* By how much an order is worse than the first: in its narrowest link, else in the sum. */
-static void print_worse(const span_ring_figures *best, const span_ring_figures *given, FILE *out)
+/* By how much an order is worse than the first, in words: its narrowest link, else the sum; the
+ * time. "" when it is not. */
+struct worse {
+	char text[120];
+};
+
+static struct worse worse_of(const struct result *result, const struct compared *compared)
 {
+	const span_ring_figures *best = &result->compared[0].figures, *given = &compared->figures;
 	double narrower = best->bottleneck / given->bottleneck;
 	double more = given->sum_inverse / best->sum_inverse - 1;
+	double slower = result->costed ? compared->cost.seconds / result->compared[0].cost.seconds : 1;
+	struct worse worse = { "" };
+	size_t used;
 
 	if (given->bottleneck > 0 && narrower > 1.0005)
-		fprintf(out, "   %.3g times narrower", narrower);
+		snprintf(worse.text, sizeof(worse.text), "the narrowest link is %.3g times narrower",
+		         narrower);
 	else if (given->bottleneck > 0 && best->sum_inverse > 0 && more > 0.0005)
-		fprintf(out, "   %.3g%% more in sum", 100 * more);
+		snprintf(worse.text, sizeof(worse.text), "the sum is %.3g%% larger", 100 * more);
+	used = strlen(worse.text);
+	if (slower > 1.0005)
+		snprintf(worse.text + used, sizeof(worse.text) - used,
+		         "%sthe gather takes %.3g times as long", used ? ", " : "", slower);
+	return worse;
 }
 
-/* One row: the narrowest link, the sum, what crosses hosts and the fullest uplink. */
-static void print_row(const struct compared *compared, const span_ring_figures *best,
-                      bool fabric, FILE *out)
+/* "978.7 us" */
+static void print_time(double seconds, FILE *out)
 {
-	fprintf(out, "  %-16s%9.5g GB/s%12.5g s/GB", compared->name,
+	const char *unit = seconds >= 1 ? "s" : seconds >= 1e-3 ? "ms" : "us";
+	char text[32];
+
+	snprintf(text, sizeof(text), "%.4g %s",
+	         seconds * (seconds >= 1 ? 1 : seconds >= 1e-3 ? 1e3 : 1e6), unit);
+	fprintf(out, "%13s", text);
+}
+
+/* One row: the narrowest link, the sum, what crosses hosts and the fullest uplink, the time. */
+static void print_row(const struct result *result, const struct compared *compared, bool fabric,
+                      FILE *out)
+{
+	fprintf(out, "  %-14s%9.5g GB/s%12.5g s/GB", compared->name,
 	        compared->figures.bottleneck / 1e9, 1e9 * compared->figures.sum_inverse);
 	if (fabric)
-		fprintf(out, "%16d%16d", compared->crossings.between_hosts,
+		fprintf(out, "%16d%15d", compared->crossings.between_hosts,
 		        compared->crossings.most_up_flows);
-	print_worse(best, &compared->figures, out);
+	if (result->costed)
+		print_time(compared->cost.seconds, out);
 	if (compared->figures.missing)
 		fprintf(out, "   %d links missing", compared->figures.missing);
 	fputc('\n', out);
@@ -102,10 +130,20 @@ static void print_compared(const struct result *result, FILE *out)
 
 	if (span_ring_length(result->ring) < 2)
 		return;
-	fprintf(out, "\n  %-16s%14s%17s%s\n", "", "narrowest", "sum of 1/width",
+	fprintf(out, "\n  %-14s%14s%17s%s", "", "narrowest", "sum of 1/width",
 	        fabric ? "   between hosts   uplink flows" : "");
+	if (result->costed)
+		fprintf(out, "%13s", span_order_kind_name(result->compared_kind));
+	fputc('\n', out);
 	for (int i = 0; i < result->n_compared; i++)
-		print_row(&result->compared[i], &result->compared[0].figures, fabric, out);
+		print_row(result, &result->compared[i], fabric, out);
+	for (int i = 1; i < result->n_compared; i++) {
+		struct worse worse = worse_of(result, &result->compared[i]);
+
+		if (*worse.text)
+			fprintf(out, "%c%s: %s.\n", toupper((unsigned char)*result->compared[i].name),
+			        result->compared[i].name + 1, worse.text);
+	}
 }
 
 /* How far it is from the best, and the usual orders from it. */
@@ -208,15 +246,21 @@ static void put_figures(const span_ring_figures *figures, FILE *out)
 
 static void put_compared(const struct result *result, FILE *out)
 {
+	if (result->costed)
+		fprintf(out, ",\n \"compared_gather\": \"%s\"",
+		        span_order_kind_name(result->compared_kind));
 	fputs(",\n \"compared\": [", out);
 	for (int i = 0; i < result->n_compared; i++) {
 		const struct compared *compared = &result->compared[i];
 
 		fprintf(out, "%s\n  {\"name\": \"%s\", ", i ? "," : "", compared->name);
 		put_figures(&compared->figures, out);
-		fprintf(out, ", \"missing\": %d, \"between_hosts\": %d, \"uplink_flows\": %d}",
+		fprintf(out, ", \"missing\": %d, \"between_hosts\": %d, \"uplink_flows\": %d",
 		        compared->figures.missing, compared->crossings.between_hosts,
 		        compared->crossings.most_up_flows);
+		if (result->costed)
+			fprintf(out, ", \"gather_seconds\": %.9g", compared->cost.seconds);
+		fputc('}', out);
 	}
 	fputc(']', out);
 }
