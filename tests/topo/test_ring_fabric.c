@@ -112,6 +112,31 @@ Test(ring_fabric, comes_in_and_goes_out_next_to_a_nic)
 	span_topo_free(topo);
 }
 
+/* GPUs 0 and 1 are on a switch with NIC 0, GPUs 2 and 3 on the processor that NIC 1 hangs from: no
+ * GPU is nearer to NIC 1 than they are. So the ring comes in at one pair and goes out at the other,
+ * which costs no crossing between the pairs that the given order would not have. */
+Test(ring_fabric, a_port_on_a_processor_has_its_nearest_gpus_there)
+{
+	static const char text[] =
+		"hosts 3 like \"" SPAN_TEST_DATA "/topologies/matrices/smi-two-sockets.txt\"\n";
+	const span_ring_report *report;
+	span_topo *topo;
+	span_ring *ring;
+
+	cr_assert_eq(span_topo_parse(text, strlen(text), "test", NULL, &topo), SPAN_OK);
+	ring = make_ring(topo);
+	report = span_ring_report_of(ring);
+	for (int32_t i = 0; i < 4; i++) {
+		span_topo_node node;
+
+		span_topo_node_at(topo, span_ring_nodes(ring)[i], &node);
+		cr_assert_eq(atoi(strchr(node.id, '/') + 4), i, "%s in place %d", node.id, i);
+	}
+	cr_assert_eq(report->best.sum_inverse, report->given.sum_inverse);
+	span_ring_free(ring);
+	span_topo_free(topo);
+}
+
 Test(ring_fabric, of_one_host_is_a_circle_without_the_network)
 {
 	span_topo *topo = two_socket_hosts(1);

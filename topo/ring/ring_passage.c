@@ -94,6 +94,29 @@ static void fill_network(struct passage *passage)
 	}
 }
 
+/* By how many classes a device is farther from its NIC than the NIC's nearest device: a port that
+ * hangs from a processor has none nearer than PHB, and there PHB is near. Another processor's is
+ * always far. */
+static int farness(const struct passage *passage, int32_t device, bool outwards)
+{
+	const struct machine *machine = passage->machine;
+	int32_t nic = path_nearest_nic(machine, device, outwards);
+	span_path_class own, best = SPAN_PATH_PHB;
+
+	if (nic < 0)
+		return SPAN_PATH_DIS;
+	own = (outwards ? path_of(machine, device, nic) : path_of(machine, nic, device))->path_class;
+	for (int32_t i = 0; i < passage->n - 1; i++) {
+		int32_t other = passage->list[i];
+		const struct graph_path *path = outwards ? path_of(machine, other, nic)
+		                                         : path_of(machine, nic, other);
+
+		if (path->path_class < best)
+			best = path->path_class;
+	}
+	return own > SPAN_PATH_PHB ? (int)own : (int)own - (int)best;
+}
+
 /* A class farther from the NIC costs more than any way through the machine. */
 static void add_nearness(struct passage *passage)
 {
@@ -103,11 +126,12 @@ static void add_nearness(struct passage *passage)
 		if (most < passage->cost[i])
 			most = passage->cost[i];
 	for (int32_t i = 1; i < passage->n; i++) {
-		struct graph_path in = path_out(passage->machine, passage->list[i - 1], false);
-		struct graph_path out = path_out(passage->machine, passage->list[i - 1], true);
+		int32_t device = passage->list[i - 1];
 
-		*entry(passage, passage->cost, 0, i) += in.path_class * passage->n * most;
-		*entry(passage, passage->cost, i, 0) += out.path_class * passage->n * most;
+		*entry(passage, passage->cost, 0, i) +=
+			farness(passage, device, false) * passage->n * most;
+		*entry(passage, passage->cost, i, 0) +=
+			farness(passage, device, true) * passage->n * most;
 	}
 }
 
