@@ -1,6 +1,7 @@
 /* Constants of NCCL's model calibrated to the regions that AWS published for two platforms, at up
  * to 64 ranks, judged by the borders at 128 ranks and more: against them, and against NCCL's own
- * constants. */
+ * constants. What the fit itself leaves open (how hard it pulls, how it loosens) was chosen by
+ * ranks left out below 64 alone; that choice is a test of its own. */
 #include "topo/nccl/fit_model.h"
 
 #include <criterion/criterion.h>
@@ -172,10 +173,19 @@ static span_nccl_comm machine(int local)
 
 /* --- the figure --------------------------------------------------------------------------- */
 
+/* Of the fit, of NCCL's own constants, and of these on a machine whose net plugin declares the
+ * latency that AWS's does, as NCCL sees it there. */
 struct misses {
-	double ours[512], theirs[512];
+	double ours[512], theirs[512], told[512];
 	int n;
+	double fitted; /* root mean square of the borders that the last fit was to */
 };
+
+/* us. Source: aws/aws-ofi-nccl, src/platform-aws.cpp, the commit of the regions. */
+static float declared_latency(const char *platform)
+{
+	return strcmp(platform, "p5en") ? 75 : 35;
+}
 
 static int by_value(const void *a, const void *b)
 {
@@ -234,13 +244,13 @@ static int bounds_at(const span_nccl_comm *base, const char *platform, int local
 	return n;
 }
 
-static int gather_bounds(const span_nccl_comm *comm, const char *platform, int local,
+static int gather_bounds(const span_nccl_comm *comm, const char *platform, int local, int high,
                          span_border *borders)
 {
 	int n = 0;
 
 	for (int coll = 0; coll < SPAN_COLLS; coll++) {
-		for (int ranks = 4; ranks <= 64; ranks *= 2) {
+		for (int ranks = 4; ranks <= high; ranks *= 2) {
 			if (ranks / local > 2)
 				n += bounds_at(comm, platform, local, coll, ranks, borders + n);
 		}
@@ -261,56 +271,144 @@ static int gather(const char *platform, int local, int low, int high, span_borde
 	return n;
 }
 
-static void judge_machine(const char *platform, int local, struct misses *misses)
+static span_nccl_comm told_latency(const span_nccl_comm *comm, const char *platform)
 {
-	span_nccl_comm comm = machine(local);
-	span_nccl_constants constants;
-	static span_border few[8192], many[256];
-	int n_few = gather(platform, local, 4, 64, few);
-	int n_many = gather(platform, local, 128, 1024, many);
-	int n_bounds = gather_bounds(&comm, platform, local, few + n_few);
-	double octaves, ours[256], theirs[256];
-	span_nccl_comm fitted = comm;
+	span_nccl_comm told = *comm;
 
-	cr_assert(n_few > 0 && n_many > 0);
-	log_capture();
-	cr_assert_eq(span_fit_borders(&fitted, few, n_few + n_bounds, &constants, &octaves), SPAN_OK,
-	             "%s", log_captured());
-	for (int i = 0; i < n_many; i++) {
-		ours[i] = misses->ours[misses->n] = miss(&fitted, &constants, many + i);
-		theirs[i] = misses->theirs[misses->n++] = miss(&comm, &span_nccl_defaults, many + i);
-		if (getenv("SPAN_TEST_VERBOSE"))
-			fprintf(stderr,
-			        "  %s %d %s %d ranks: %s/%s to %s/%s at 2^%.2f: ours %.2f, NCCL %.2f\n",
-			        platform, local, span_coll_name(many[i].coll), many[i].ranks,
-			        span_algo_name(many[i].before[0]), span_proto_name(many[i].before[1]),
-			        span_algo_name(many[i].after[0]), span_proto_name(many[i].after[1]),
-			        log2(many[i].bytes), ours[i], theirs[i]);
-	}
-	fprintf(stderr,
-	        "regions: %s, %d ranks a node: %d borders fitted to %.2f octaves; %d borders from 128 "
-	        "ranks on off by %.2f (median), NCCL's own by %.2f\n",
-	        platform, local, n_few, octaves, n_many, median(ours, n_many),
-	        median(theirs, n_many));
+	told.ring.latency_inter = declared_latency(platform);
+	told.tree.latency_inter = told.nvls_graph.latency_inter = told.ring.latency_inter;
+	return told;
 }
 
+static void say_border(const char *platform, int local, const span_border *border, double ours,
+                       double theirs)
+{
+	if (!getenv("SPAN_TEST_VERBOSE"))
+		return;
+	fprintf(stderr, "  %s %d %s %d ranks: %s/%s to %s/%s at 2^%.2f: ours %.2f, NCCL %.2f\n",
+	        platform, local, span_coll_name(border->coll), border->ranks,
+	        span_algo_name(border->before[0]), span_proto_name(border->before[1]),
+	        span_algo_name(border->after[0]), span_proto_name(border->after[1]),
+	        log2(border->bytes), ours, theirs);
+}
+
+/* Fit to borders and bounds at up to `few` ranks, judge those from `low` to `high`. Returns how
+ * many it was fitted to; nothing is judged where there are none. */
+static int judge(const char *platform, int local, int few, int low, int high, struct misses *misses)
+{
+	span_nccl_comm comm = machine(local), fitted = comm, told = told_latency(&comm, platform);
+	span_nccl_constants constants;
+	static span_border fit[8192], judged[256];
+	int n_fit = gather(platform, local, 4, few, fit);
+	int n_judged = gather(platform, local, low, high, judged);
+	int n_bounds = gather_bounds(&comm, platform, local, few, fit + n_fit);
+
+	if (!n_fit)
+		return 0;
+	log_capture();
+	cr_assert_eq(span_fit_borders(&fitted, fit, n_fit + n_bounds, &constants, &misses->fitted),
+	             SPAN_OK, "%s", log_captured());
+	for (int i = 0; i < n_judged; i++) {
+		int at = misses->n++;
+
+		misses->ours[at] = miss(&fitted, &constants, judged + i);
+		misses->theirs[at] = miss(&comm, &span_nccl_defaults, judged + i);
+		misses->told[at] = miss(&told, &span_nccl_defaults, judged + i);
+		say_border(platform, local, judged + i, misses->ours[at], misses->theirs[at]);
+	}
+	return n_fit;
+}
+
+static void add(struct misses *sum, const struct misses *more)
+{
+	size_t bytes = (size_t)more->n * sizeof(*sum->ours);
+
+	memcpy(sum->ours + sum->n, more->ours, bytes);
+	memcpy(sum->theirs + sum->n, more->theirs, bytes);
+	memcpy(sum->told + sum->n, more->told, bytes);
+	sum->n += more->n;
+}
+
+/* The line of a figure; the values are sorted. Returns our median. */
+static double say(const char *what, struct misses *misses)
+{
+	double ours = median(misses->ours, misses->n);
+	int half = 0;
+
+	for (int i = 0; i < misses->n; i++)
+		half += misses->ours[i] <= 0.5;
+	fprintf(stderr, "regions: %s: %d borders off by %.2f octaves (median), %d within half; NCCL's "
+	        "own by %.2f, by %.2f with the latency that the net plugin declares\n",
+	        what, misses->n, ours, half, median(misses->theirs, misses->n),
+	        median(misses->told, misses->n));
+	return ours;
+}
+
+static double judge_many(const char *platform, int local, struct misses *sum)
+{
+	struct misses misses = { 0 };
+	char what[64];
+	int n = judge(platform, local, 64, 128, 1024, &misses);
+
+	cr_assert(n > 0 && misses.n > 0);
+	add(sum, &misses);
+	snprintf(what, sizeof(what), "%s, %d ranks a node, %d fitted to %.2f", platform, local, n,
+	         misses.fitted);
+	return say(what, &misses);
+}
+
+/* p5_p5e with 2 ranks a node and with 1 is shown, not asked for: tests/data/aws-regions says why
+ * no constants can hit what is published there. */
 Test(fit_regions, borders_of_many_ranks_follow_from_those_of_few)
 {
-	static struct misses misses;
-	double ours, theirs;
+	static struct misses p5en, p5, all;
+	double ours;
 
 	read_regions();
-	judge_machine("p5en", 8, &misses);
-	judge_machine("p5en", 1, &misses);
-	judge_machine("p5_p5e", 8, &misses);
-	judge_machine("p5_p5e", 2, &misses);
-	judge_machine("p5_p5e", 1, &misses);
-	ours = median(misses.ours, misses.n);
-	theirs = median(misses.theirs, misses.n);
-	fprintf(stderr, "regions: all: %d borders off by %.2f octaves (median), NCCL's own by %.2f\n",
-	        misses.n, ours, theirs);
+	judge_many("p5en", 8, &p5en);
+	judge_many("p5en", 1, &p5en);
+	cr_assert_leq(judge_many("p5_p5e", 8, &p5), 0.5);
+	judge_many("p5_p5e", 2, &p5);
+	judge_many("p5_p5e", 1, &p5);
+	add(&all, &p5en);
+	add(&all, &p5);
+	ours = say("p5en", &p5en);
 	cr_assert_leq(ours, 0.5);
-	cr_assert_lt(ours, theirs);
+	cr_assert_lt(ours, median(p5en.theirs, p5en.n));
+	cr_assert_lt(say("p5_p5e", &p5), median(p5.told, p5.n));
+	ours = say("all", &all);
+	cr_assert_leq(ours, 0.5);
+	cr_assert_lt(ours, median(all.theirs, all.n));
+}
+
+/* These borders have a minimum near the start that misses them by half an octave; loosening the
+ * pull leads past it. */
+Test(fit_regions, a_minimum_on_the_way_is_passed)
+{
+	struct misses misses = { 0 };
+
+	read_regions();
+	cr_assert_eq(judge("p5_p5e", 2, 64, 128, 128, &misses), 12);
+	cr_assert_leq(misses.fitted, 0.4);
+}
+
+/* Fitted to a half, a quarter, an eighth of the 64 ranks and judged by the rest of them. */
+Test(fit_regions, ranks_left_out_are_hit)
+{
+	static const struct {
+		const char *platform;
+		int local;
+	} machines[] = { { "p5en", 8 }, { "p5en", 1 }, { "p5_p5e", 8 }, { "p5_p5e", 2 },
+		         { "p5_p5e", 1 } };
+	static struct misses all;
+
+	read_regions();
+	for (int few = 8; few <= 32; few *= 2) {
+		for (size_t i = 0; i < sizeof(machines) / sizeof(*machines); i++)
+			judge(machines[i].platform, machines[i].local, few, 2 * few, 64, &all);
+	}
+	cr_assert_leq(say("left out up to 64 ranks", &all), 0.5);
+	cr_assert_lt(median(all.ours, all.n), median(all.theirs, all.n));
 }
 
 /* --- pieces ------------------------------------------------------------------------------- */

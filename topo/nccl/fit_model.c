@@ -7,7 +7,8 @@
 
 #include "topo/log.h"
 
-#define PULL       0.05 /* octaves that a constant moved by a factor of e may cost */
+#define PULL       0.1 /* octaves that a constant moved by a factor of e may cost, at last, */
+#define FIRST_PULL 1.6 /* and at first */
 #define ROUNDS     80
 #define STEP       1e-3 /* of a logarithm, for derivatives */
 #define LEAST_RISE 0.02 /* of the ratio of times in an octave: flatter borders are this flat */
@@ -23,6 +24,7 @@ struct fit {
 	span_nccl_constants start;
 	int index[sizeof(span_nccl_constants) / sizeof(double) + 2];
 	int moving;
+	double pull; /* towards the start: falls from FIRST_PULL to PULL */
 };
 
 /* Numbers that may move: the constants, then the plateau of rings and what trees lack of their
@@ -145,7 +147,7 @@ static double cost(const struct fit *fit, const double *x, const double *residua
 	for (int32_t i = 0; i < fit->n; i++)
 		sum += residuals[i] * residuals[i];
 	for (int k = 0; k < fit->moving; k++)
-		sum += PULL * PULL * x[k] * x[k];
+		sum += fit->pull * fit->pull * x[k] * x[k];
 	return sum;
 }
 
@@ -248,10 +250,11 @@ static int fill_jacobian(const struct fit *fit, struct work *work)
 static int step(const struct fit *fit, struct work *work, double damping)
 {
 	int m = fit->moving;
+	double pull = fit->pull * fit->pull;
 
 	memset(work->normal, 0, (size_t)m * (size_t)m * sizeof(double));
 	for (int k = 0; k < m; k++)
-		work->gradient[k] = -PULL * PULL * work->x[k];
+		work->gradient[k] = -pull * work->x[k];
 	for (int32_t i = 0; i < fit->n; i++) {
 		const double *row = work->jacobian + i * m;
 
@@ -262,7 +265,7 @@ static int step(const struct fit *fit, struct work *work, double damping)
 		}
 	}
 	for (int k = 0; k < m; k++)
-		work->normal[k * m + k] += PULL * PULL + damping * (work->normal[k * m + k] + 1e-6);
+		work->normal[k * m + k] += pull + damping * (work->normal[k * m + k] + 1e-6);
 	if (!solve(work->normal, work->gradient, m))
 		return 0;
 	for (int k = 0; k < m; k++)
@@ -298,6 +301,14 @@ static void iterate(const struct fit *fit, struct work *work)
 	}
 }
 
+/* Borders have many local minima. A strong pull leaves few; as it halves, the iteration follows
+ * the minimum nearest to the defaults instead of any that the first steps run into. */
+static void loosen(struct fit *fit, struct work *work)
+{
+	for (fit->pull = FIRST_PULL; fit->pull > 0.99 * PULL; fit->pull /= 2)
+		iterate(fit, work);
+}
+
 static double *take(double **room, size_t n)
 {
 	double *taken = *room;
@@ -322,7 +333,7 @@ static void run(struct fit *fit, double *room, span_nccl_comm *comm,
 	work.normal = take(&room, m * m);
 	work.gradient = take(&room, most);
 	memset(work.x, 0, m * sizeof(double));
-	iterate(fit, &work);
+	loosen(fit, &work);
 	misses(fit, work.x, work.residuals);
 	for (size_t i = 0; i < n; i++) {
 		if (fit->borders[i].bound)

@@ -3,9 +3,9 @@
  * Where a platform's owner has swept algorithms and published which is best at which size, the
  * times are unknown but the borders are known: sizes at which two cells take equally long. The
  * constants are moved from NCCL's defaults, as little as it takes, until the model's times are
- * equal there: least squares of the distance in octaves, with a pull towards the defaults, by
- * Levenberg and Marquardt's method over the logarithms of the constants. The model keeps its
- * form, so that a fit to few ranks says something of many.
+ * equal there: least squares of the distance in octaves, with a pull towards the defaults that
+ * is loosened step by step, by Levenberg and Marquardt's method over the logarithms of the
+ * constants. The model keeps its form, so that a fit to few ranks says something of many.
  * Source: Marquardt 1963, SIAM J. Appl. Math. 11(2), 431-441. */
 #ifndef SPAN_FIT_MODEL_H
 #define SPAN_FIT_MODEL_H
