@@ -213,6 +213,8 @@ span_status span_decide(const struct span_question *question, span_table **table
 	for (int coll = 0; coll < SPAN_COLLS && !status; coll++)
 		status = decide_coll(question, &evidence, coll, matches, made);
 	free(matches);
+	if (!status)
+		status = span_table_finish(made);
 	if (status)
 		span_table_free(made);
 	else

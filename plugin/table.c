@@ -1,5 +1,5 @@
-/* The compiled decision: building it and searching in it. */
-#include "plugin/table.h"
+/* The compiled decision: building it and looking at it. */
+#include "plugin/table_parts.h"
 
 #include <stdbool.h>
 #include <stdlib.h>
@@ -8,44 +8,7 @@
 #include "plugin/digest.h"
 #include "topo/log.h"
 
-/* A collective's part of the arrays: segments [first, first + segments). */
-struct part {
-	int32_t first;
-	int32_t segments;
-};
-
-struct span_table {
-	struct part parts[SPAN_COLLS];
-	uint64_t *borders; /* the first size of each segment */
-	int32_t *starts;   /* its choices are [starts[i], starts[i + 1]) */
-	uint32_t *beaten;  /* cells that one of them beats for its evidence */
-	struct span_choice *choices;
-	int32_t segments, segments_room;
-	int32_t n_choices, choices_room;
-};
-
 /* --- building ----------------------------------------------------------------------------- */
-
-span_status span_table_create(span_table **table)
-{
-	span_table *made = calloc(1, sizeof(*made));
-
-	if (!made)
-		return span_fail(SPAN_ENOMEM, "span_table_create: no memory");
-	*table = made;
-	return SPAN_OK;
-}
-
-void span_table_free(span_table *table)
-{
-	if (!table)
-		return;
-	free(table->borders);
-	free(table->starts);
-	free(table->beaten);
-	free(table->choices);
-	free(table);
-}
 
 static bool grow(void **data, size_t items, size_t size)
 {
@@ -63,8 +26,7 @@ static span_status make_room(span_table *table, int n)
 
 	if (table->segments == table->segments_room) {
 		if (!grow((void **)&table->borders, (size_t)room, sizeof(*table->borders)) ||
-		    !grow((void **)&table->starts, (size_t)room + 1, sizeof(*table->starts)) ||
-		    !grow((void **)&table->beaten, (size_t)room, sizeof(*table->beaten)))
+		    !grow((void **)&table->starts, (size_t)room + 1, sizeof(*table->starts)))
 			return span_fail(SPAN_ENOMEM, "span_table_add: no memory");
 		table->segments_room = room;
 	}
@@ -100,20 +62,10 @@ static bool same_as_last(const span_table *table, int coll, const struct span_ch
 	return true;
 }
 
-static uint32_t beaten_by(const struct span_choice *choices, int n)
-{
-	uint32_t cells = 0;
-
-	for (int i = 0; i < n; i++)
-		if (choices[i].beats != SPAN_BEATS_ALL)
-			cells |= choices[i].beats;
-	return cells;
-}
-
 span_status span_table_add(span_table *table, int coll, uint64_t first,
                            const struct span_choice *choices, int n)
 {
-	struct part *part = &table->parts[coll];
+	struct span_part *part = &table->parts[coll];
 	span_status status;
 
 	if (same_as_last(table, coll, choices, n))
@@ -125,7 +77,6 @@ span_status span_table_add(span_table *table, int coll, uint64_t first,
 		part->first = table->segments;
 	part->segments++;
 	table->borders[table->segments] = first;
-	table->beaten[table->segments] = beaten_by(choices, n);
 	table->starts[table->segments++] = table->n_choices;
 	if (n)
 		memcpy(table->choices + table->n_choices, choices, (size_t)n * sizeof(*choices));
@@ -134,141 +85,119 @@ span_status span_table_add(span_table *table, int coll, uint64_t first,
 	return SPAN_OK;
 }
 
-/* --- asking ------------------------------------------------------------------------------- */
+/* --- from lists to answers ---------------------------------------------------------------- */
 
-struct choices {
-	const struct span_choice *next, *end;
-	uint32_t beaten;
-};
-
-/* The segment of a size: the last whose first size is not above it. Halving without branches,
- * for sizes come in no order that could be foreseen. */
-static struct choices find(const span_table *table, int coll, uint64_t bytes)
+static bool is_plain(const struct span_choice *choice)
 {
-	struct choices none = { NULL, NULL, 0 };
-	const struct part *part;
-	const uint64_t *border;
-	int32_t left, half, at;
-
-	if (coll < 0 || coll >= SPAN_COLLS)
-		return none;
-	part = &table->parts[coll];
-	if (!part->segments)
-		return none;
-	border = table->borders + part->first;
-	for (left = part->segments; left > 1; left -= half) {
-		half = left / 2;
-		border += border[half] <= bytes ? half : 0;
-	}
-	at = (int32_t)(border - table->borders);
-	return (struct choices){ table->choices + table->starts[at],
-		                 table->choices + table->starts[at + 1],
-		                 table->beaten[at] };
+	return choice->beats != SPAN_BEATS_ALL && choice->pipe_ops == 1 && choice->channels <= 0;
 }
 
-/* A cell as a number: smaller is what NCCL prefers. Floats from 0 up are ordered as their bits
- * are, and the sign bit makes -1 larger than all of them; of equal times the first cell wins. */
-static uint64_t key_of(const float *costs, int cell)
+/* The first cell of a list that is worth more than what NCCL would take. */
+static uint8_t cell_against(const struct span_choice *choices, int n, int own)
 {
-	uint32_t bits;
-
-	memcpy(&bits, &costs[cell], sizeof(bits));
-	return (uint64_t)bits << 8 | (uint64_t)cell;
+	for (int i = 0; i < n; i++)
+		if (choices[i].beats >> own & 1)
+			return (uint8_t)(choices[i].algo * SPAN_PROTOS + choices[i].proto);
+	return SPAN_NO_CELL;
 }
 
-static uint64_t least(uint64_t a, uint64_t b)
+static struct span_answer answer_of(const struct span_choice *choices, int n)
 {
-	return a < b ? a : b;
+	struct span_answer answer = { .kind = n ? SPAN_KIND_CELLS : SPAN_KIND_EMPTY };
+
+	memset(answer.cells, SPAN_NO_CELL, sizeof(answer.cells));
+	for (int i = 0; i < n; i++)
+		if (!is_plain(&choices[i]))
+			answer.kind = SPAN_KIND_LIST;
+	for (int own = 0; own < SPAN_CELLS && answer.kind == SPAN_KIND_CELLS; own++)
+		answer.cells[own / SPAN_PROTOS * 4 + own % SPAN_PROTOS] =
+			cell_against(choices, n, own);
+	return answer;
 }
 
-/* The cell that NCCL takes by itself: the first strict minimum of those that are to be had; -1
- * for none. One chain of comparisons for each protocol, without branches: a single chain would
- * take three times as long. NCCL's search starts at an hour. */
-static int own_choice(const float *costs, int algos)
+/* Places that no size has stay empty, as the only one of a collective without a segment does. */
+static void fill_answers(span_table *table)
 {
-	const float hour = 3600000000.0f;
-	uint64_t none = key_of(&hour, 0), ll = none, ll128 = none, simple = none;
+	size_t place = 0;
+	int32_t at = 0;
 
-	for (int cell = 0; cell < algos * SPAN_PROTOS; cell += SPAN_PROTOS) {
-		ll = least(ll, key_of(costs, cell + SPAN_LL));
-		ll128 = least(ll128, key_of(costs, cell + SPAN_LL128));
-		simple = least(simple, key_of(costs, cell + SPAN_SIMPLE));
-	}
-	ll = least(ll, least(ll128, simple));
-	return ll < none ? (int)(ll & 0xff) : -1;
-}
-
-/* Whether a set of cells has this one; one beyond the cells we know is in none. */
-static bool has_cell(uint32_t cells, int cell)
-{
-	return cell >= 0 && cell < SPAN_CELLS && cells >> cell & 1;
-}
-
-#define NOT_FOUND_YET -2
-
-void span_table_choose(const span_table *table, int coll, uint64_t bytes, int pipe_ops,
-                       float *costs, int algos, int protos, int *channels)
-{
-	struct choices choices = find(table, coll, bytes);
-	int own = NOT_FOUND_YET, cell;
-
-	if (choices.next == choices.end || !costs || protos != SPAN_PROTOS || algos < 1 ||
-	    algos > 64)
-		return;
-	for (const struct span_choice *choice = choices.next; choice < choices.end; choice++) {
-		if (choice->beats != SPAN_BEATS_ALL) {
-			if (own == NOT_FOUND_YET) {
-				own = own_choice(costs, algos);
-				if (!has_cell(choices.beaten, own))
-					return;
-			}
-			if (!has_cell(choice->beats, own))
-				continue;
-		}
-		cell = choice->algo * SPAN_PROTOS + choice->proto;
-		if (choice->algo >= algos || !(costs[cell] >= 0))
-			continue;
-		if (choice->pipe_ops >= 0 && choice->pipe_ops != pipe_ops)
-			continue;
-		costs[cell] = 0;
-		if (choice->channels > 0 && channels)
-			*channels = choice->channels;
-		return;
-	}
-}
-
-void span_table_choose_flat(const span_table *table, int coll, uint64_t bytes, int pipe_ops,
-                            int collnet, int nvls, int *algo, int *proto, int *channels)
-{
-	struct choices choices = find(table, coll, bytes);
-
-	for (const struct span_choice *choice = choices.next; choice < choices.end; choice++) {
-		if (choice->pipe_ops >= 0 && choice->pipe_ops != pipe_ops)
-			continue;
-		if (choice->flat == SPAN_FLAT_ALWAYS ||
-		    (choice->flat == SPAN_FLAT_NVLS && nvls) ||
-		    (choice->flat == SPAN_FLAT_COLLNET && collnet)) {
-			*algo = choice->algo;
-			*proto = choice->proto;
-			if (choice->channels > 0 && channels)
-				*channels = choice->channels;
-			return;
+	for (int coll = 0; coll < SPAN_COLLS; coll++) {
+		for (; place < span_index_first(&table->index, coll); place++)
+			table->lists[place] = table->starts[at];
+		for (int32_t end = at + table->parts[coll].segments; at < end; at++, place++) {
+			table->lists[place] = table->starts[at];
+			table->answers[place] = answer_of(table->choices + table->starts[at],
+			                                  table->starts[at + 1] -
+			                                          table->starts[at]);
 		}
 	}
+	for (; place <= table->index.places; place++)
+		table->lists[place] = table->starts[at];
 }
 
-void span_table_chunk(const span_table *table, int coll, uint64_t bytes, int algo, int proto,
-                      uint64_t *chunk)
+static void free_asked(span_table *table)
 {
-	struct choices choices = find(table, coll, bytes);
+	free(table->index.above);
+	free(table->answers);
+	free(table->lists);
+	table->index.above = NULL;
+	table->answers = NULL;
+	table->lists = NULL;
+}
 
-	for (const struct span_choice *choice = choices.next; choice < choices.end; choice++) {
-		if (choice->algo != algo || choice->proto != proto || choice->pipe_ops >= 0)
-			continue;
-		if (choice->chunk)
-			*chunk = choice->chunk;
-		return;
+span_status span_table_finish(span_table *table)
+{
+	struct span_borders borders[SPAN_COLLS];
+	struct span_index *index = &table->index;
+	span_status status;
+
+	for (int coll = 0; coll < SPAN_COLLS; coll++)
+		borders[coll] = (struct span_borders){ table->borders + table->parts[coll].first,
+			                               table->parts[coll].segments };
+	free_asked(table);
+	status = span_index_build(borders, index);
+	if (status)
+		return status;
+	table->answers = aligned_alloc(sizeof(*table->answers),
+	                               index->places * sizeof(*table->answers));
+	table->lists = calloc(index->places + 1, sizeof(*table->lists));
+	if (!table->answers || !table->lists)
+		return span_fail(SPAN_ENOMEM, "span_table_finish: no memory");
+	memset(table->answers, 0, index->places * sizeof(*table->answers)); /* empty */
+	fill_answers(table);
+	return SPAN_OK;
+}
+
+/* --- a table ------------------------------------------------------------------------------ */
+
+span_status span_table_create(span_table **table)
+{
+	span_table *made = calloc(1, sizeof(*made));
+	span_status status;
+
+	if (!made)
+		return span_fail(SPAN_ENOMEM, "span_table_create: no memory");
+	status = make_room(made, 0);
+	if (!status) {
+		made->starts[0] = 0;
+		status = span_table_finish(made);
 	}
+	if (status)
+		span_table_free(made);
+	else
+		*table = made;
+	return status;
+}
+
+void span_table_free(span_table *table)
+{
+	if (!table)
+		return;
+	free_asked(table);
+	free(table->borders);
+	free(table->starts);
+	free(table->choices);
+	free(table);
 }
 
 /* --- looking ------------------------------------------------------------------------------ */

@@ -6,6 +6,7 @@
 #ifndef SPAN_PLUGIN_TABLE_H
 #define SPAN_PLUGIN_TABLE_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "topo/span_profile.h"
@@ -42,7 +43,7 @@ typedef struct span_table span_table;
 
 /* --- building ----------------------------------------------------------------------------- */
 
-/* An empty table, which changes nothing. SPAN_ENOMEM. */
+/* An empty table, finished: it changes nothing. SPAN_ENOMEM. */
 span_status span_table_create(span_table **table);
 void span_table_free(span_table *table);
 
@@ -53,13 +54,32 @@ void span_table_free(span_table *table);
 span_status span_table_add(span_table *table, int coll, uint64_t first,
                            const struct span_choice *choices, int n);
 
+/* After the last call of add: until then the table answers as before the first. A table that
+ * could not be finished is only to be freed. SPAN_ENOMEM. */
+span_status span_table_finish(span_table *table);
+
 /* --- asking ------------------------------------------------------------------------------- */
 
-/* Lower the cell of the first choice that is to be had and beats what NCCL would take, to 0;
- * set *channels if the choice says so. costs: float[algos][protos] as NCCL passes it. Nothing
- * is touched when no choice fits or an argument is not as expected. */
-void span_table_choose(const span_table *table, int coll, uint64_t bytes, int pipe_ops,
-                       float *costs, int algos, int protos, int *channels);
+/* Lower the cell of the first choice that is to be had and beats what NCCL would take, to 0; the
+ * result is how many channels the choice asks for, 0 for NCCL's own. costs: as NCCL passes them,
+ * float[algos][SPAN_PROTOS]. Nothing is touched when no choice fits or an argument is not as
+ * expected. */
+int span_table_lower(const span_table *table, int coll, uint64_t bytes, int pipe_ops, float *costs,
+                     int algos);
+
+/* The same as NCCL asks for it: *channels is set, or left. */
+static inline void span_table_choose(const span_table *table, int coll, uint64_t bytes,
+                                     int pipe_ops, float *costs, int algos, int protos,
+                                     int *channels)
+{
+	int wanted;
+
+	if (!costs || protos != SPAN_PROTOS)
+		return;
+	wanted = span_table_lower(table, coll, bytes, pipe_ops, costs, algos);
+	if (wanted > 0 && channels)
+		*channels = wanted;
+}
 
 /* The same for an NCCL without a cost table; *algo, *proto and *channels are set or left. */
 void span_table_choose_flat(const span_table *table, int coll, uint64_t bytes, int pipe_ops,

@@ -28,6 +28,31 @@ static struct span_choice random_choice(uint64_t *state)
 	return choice;
 }
 
+/* As evidence makes them. */
+static struct span_choice plain_choice(uint64_t *state)
+{
+	struct span_choice choice = random_choice(state);
+
+	choice.beats = random_number(state) >> 11;
+	choice.pipe_ops = 1;
+	choice.channels = 0;
+	return choice;
+}
+
+/* Rules before evidence; every other segment has evidence alone. */
+static void random_segment(uint64_t *state, struct mirror *mirror, int at)
+{
+	int rules = (int)(random_number(state) % 2);
+
+	mirror->n[at] = (int)(random_number(state) % (MOST + 1));
+	for (int i = 0; i < mirror->n[at]; i++) {
+		struct span_choice *choice = &mirror->choices[at][i];
+
+		*choice = rules ? random_choice(state) : plain_choice(state);
+		rules = choice->beats == SPAN_BEATS_ALL;
+	}
+}
+
 static span_table *random_table(uint64_t *state, int coll, struct mirror *mirror)
 {
 	uint64_t first = 0;
@@ -36,18 +61,40 @@ static span_table *random_table(uint64_t *state, int coll, struct mirror *mirror
 	cr_assert_eq(span_table_create(&table), SPAN_OK);
 	for (int i = 0; i < SEGMENTS; i++) {
 		mirror->first[i] = first;
-		mirror->n[i] = (int)(random_number(state) % (MOST + 1));
-		for (int c = 0, rules = 1; c < mirror->n[i]; c++) {
-			mirror->choices[i][c] = random_choice(state);
-			if (!rules)
-				mirror->choices[i][c].beats = random_number(state) >> 11;
-			rules = mirror->choices[i][c].beats == SPAN_BEATS_ALL;
-		}
+		random_segment(state, mirror, i);
 		cr_assert_eq(span_table_add(table, coll, first, mirror->choices[i], mirror->n[i]),
 		             SPAN_OK);
 		first += 1 + ((uint64_t)random_number(state) << random_number(state) % 28);
 	}
+	cr_assert_eq(span_table_finish(table), SPAN_OK);
 	return table;
+}
+
+/* As NCCL does, LL and LL128 for rings and trees alone; or also one of another algorithm, which
+ * may be the best of all. */
+static void offer_simple(uint64_t *state, float *costs)
+{
+	int more = (int)(random_number(state) % CELLS);
+
+	for (int i = SPAN_COLLNET_DIRECT * SPAN_PROTOS; i < CELLS; i++)
+		if (i % SPAN_PROTOS != SPAN_SIMPLE)
+			costs[i] = -1;
+	if (random_number(state) % 2)
+		costs[more] = (float)(random_number(state) % 16);
+}
+
+/* Every other table is like NCCL's; times of an hour and more are nothing that NCCL takes. */
+static void random_offer(uint64_t *state, float *costs)
+{
+	static const float hours[] = { 3600000000.0f, 3600000256.0f, INFINITY, NAN };
+
+	random_costs(state, costs, CELLS);
+	if (random_number(state) % 4 == 0)
+		for (int i = 0; i < CELLS; i++)
+			if (random_number(state) % 2)
+				costs[i] = hours[random_number(state) % 4];
+	if (random_number(state) % 2)
+		offer_simple(state, costs);
 }
 
 static int segment_of(const struct mirror *mirror, uint64_t bytes)
@@ -86,7 +133,7 @@ static void check_call(const span_table *table, const struct mirror *mirror, uin
 	                 random_number(state) % 3 - 1;
 	const struct span_choice *choice;
 
-	random_costs(state, costs, CELLS);
+	random_offer(state, costs);
 	memcpy(before, costs, sizeof(costs));
 	choice = expected(mirror, bytes, pipe_ops, before, algos);
 	span_table_choose(table, SPAN_ALL_GATHER, bytes, pipe_ops, costs, algos, SPAN_PROTOS,
@@ -113,6 +160,30 @@ Test(table, a_search_finds_what_reading_finds, .timeout = 60)
 	}
 }
 
+Test(table, what_was_added_acts_when_the_table_is_finished)
+{
+	struct span_choice choice = { .beats = SPAN_BEATS_ALL, .pipe_ops = -1 };
+	float costs[CELLS], *cell;
+	span_table *table;
+	int channels = 0;
+
+	rising_costs(costs, CELLS);
+	cr_assert_eq(span_table_create(&table), SPAN_OK);
+	for (int i = 0; i < 2; i++) {
+		cell = &costs[i * SPAN_PROTOS];
+		choice.algo = (int8_t)i;
+		cr_assert_eq(span_table_add(table, SPAN_REDUCE, (uint64_t)i, &choice, 1), SPAN_OK);
+		span_table_choose(table, SPAN_REDUCE, 64, 1, costs, SPAN_ALGOS, SPAN_PROTOS,
+		                  &channels);
+		cr_assert_neq(*cell, 0);
+		cr_assert_eq(span_table_finish(table), SPAN_OK);
+		span_table_choose(table, SPAN_REDUCE, 64, 1, costs, SPAN_ALGOS, SPAN_PROTOS,
+		                  &channels);
+		cr_assert_eq(*cell, 0);
+	}
+	span_table_free(table);
+}
+
 Test(table, minus_one_is_never_raised_and_at_most_one_cell_changes, .timeout = 60)
 {
 	float costs[CELLS], before[CELLS];
@@ -123,7 +194,7 @@ Test(table, minus_one_is_never_raised_and_at_most_one_cell_changes, .timeout = 6
 	for (int round = 0; round < 2000; round++) {
 		span_table *table = random_table(&state, SPAN_ALL_REDUCE, &mirror);
 
-		random_costs(&state, costs, CELLS);
+		random_offer(&state, costs);
 		memcpy(before, costs, sizeof(costs));
 		span_table_choose(table, SPAN_ALL_REDUCE, random_number(&state), 1, costs,
 		                  SPAN_ALGOS, SPAN_PROTOS, &channels);
@@ -147,6 +218,7 @@ static span_table *one_rule(int algo, int proto)
 	choice.flat = SPAN_FLAT_ALWAYS;
 	cr_assert_eq(span_table_create(&table), SPAN_OK);
 	cr_assert_eq(span_table_add(table, SPAN_ALL_REDUCE, 0, &choice, 1), SPAN_OK);
+	cr_assert_eq(span_table_finish(table), SPAN_OK);
 	return table;
 }
 
@@ -196,6 +268,7 @@ Test(table, an_unknown_algorithm_of_nccl_is_not_beaten_by_evidence)
 
 	cr_assert_eq(span_table_create(&table), SPAN_OK);
 	cr_assert_eq(span_table_add(table, SPAN_ALL_REDUCE, 0, &choice, 1), SPAN_OK);
+	cr_assert_eq(span_table_finish(table), SPAN_OK);
 	for (int own = CELLS; own < MORE_ALGOS * SPAN_PROTOS; own++) {
 		rising_costs(costs, MORE_ALGOS * SPAN_PROTOS);
 		costs[own] = 0.5f;
@@ -231,6 +304,7 @@ Test(table, without_a_cost_table_only_what_nccl_says_works_is_taken)
 		choice.channels = 8;
 		cr_assert_eq(span_table_create(&table), SPAN_OK);
 		cr_assert_eq(span_table_add(table, SPAN_ALL_REDUCE, 0, &choice, 1), SPAN_OK);
+		cr_assert_eq(span_table_finish(table), SPAN_OK);
 		span_table_choose_flat(table, SPAN_ALL_REDUCE, 1 << 20, 1, cases[i].collnet,
 		                       cases[i].nvls, &algo, &proto, &channels);
 		cr_assert_eq(algo, cases[i].taken ? 4 : -1, "case %zu", i);
@@ -251,6 +325,7 @@ Test(table, a_chunk_belongs_to_the_cell_that_runs)
 
 	cr_assert_eq(span_table_create(&table), SPAN_OK);
 	cr_assert_eq(span_table_add(table, SPAN_ALL_REDUCE, 0, choices, 2), SPAN_OK);
+	cr_assert_eq(span_table_finish(table), SPAN_OK);
 	span_table_chunk(table, SPAN_ALL_REDUCE, 4096, 0, 2, &chunk);
 	cr_assert_eq(chunk, 77);
 	span_table_chunk(table, SPAN_ALL_GATHER, 4096, 1, 2, &chunk);
