@@ -1,8 +1,9 @@
 /* Ranks as threads of one process; messages travel by memcpy.
  *
- * A post that finds its partner in the queue of its (from, to, channel) takes the partner out
- * under a lock, copies outside of any lock, and marks both transfers done. A post that finds
- * none joins the queue and returns.
+ * A post that finds its partner in the queue of its (from, to, channel) takes the partner out and
+ * joins the two; one that finds none joins the queue. Either returns at once. The data is copied,
+ * outside of any lock, by whichever rank first waits for it or tests it: as a rule the receiver,
+ * which reads it next and then has it in cache. A post copies only where its partner sleeps.
  *
  * Locks. The state of a transfer is guarded by the lock of the rank that receives the message,
  * whoever posted it. A rank sleeps on its own condition under the lock of the transfer it waits
@@ -39,7 +40,8 @@ enum { SLOT_BITS = 20, RANK_BITS = 12 };
 
 enum state {
 	QUEUED,    /* waits for its partner */
-	COPYING,   /* the partner's thread is copying */
+	MATCHED,   /* has its partner; who first waits for one of them copies */
+	COPYING,
 	DONE,
 	WITHDRAWN  /* given up before a partner came */
 };
@@ -49,6 +51,8 @@ struct transfer {
 	struct transfer *next; /* in its queue, or among the spare ones */
 	uint32_t generation;   /* odd while in use; so each use has tokens of its own */
 	enum state state;
+	struct transfer *partner; /* once matched */
+	int awaited;           /* its rank sleeps until it is done */
 	int is_send;
 	int32_t from;
 	int32_t to;
@@ -202,8 +206,8 @@ static span_status find_transfer(const struct port *port, span_token token,
 
 /* Giving up. */
 
-/* Withdraw a transfer that found no partner; one that is being copied finishes first. The
- * caller holds the lock of its receiver. */
+/* Withdraw a transfer that found no partner, or with its partner one that nobody copies; one that
+ * is being copied finishes first. The caller holds the lock of its receiver. */
 static void withdraw(struct port *port, struct transfer *transfer)
 {
 	span_local *local = port->local;
@@ -211,6 +215,8 @@ static void withdraw(struct port *port, struct transfer *transfer)
 	if (transfer->state == QUEUED) {
 		queue_remove(queue_of(transfer, local), transfer);
 		transfer->state = WITHDRAWN;
+	} else if (transfer->state == MATCHED) {
+		transfer->state = transfer->partner->state = WITHDRAWN;
 	}
 	while (transfer->state == COPYING)
 		pthread_cond_wait(&port->progress, &local->ports[transfer->to].lock);
@@ -263,12 +269,21 @@ static void count_bytes(struct port *receiver, int32_t from, uint64_t bytes)
 		receiver->between += bytes;
 }
 
-/* Copy a matched message, mark both sides done and wake the rank that posted first. What is
- * too large is not copied; the receiver learns it from the header. */
-static void deliver(span_local *local, struct transfer *send, struct transfer *receive,
-                    int32_t first)
+/* Both sides of a matched transfer are being copied from now on. The caller holds the lock of the
+ * receiver. */
+static void claim(struct transfer *transfer)
 {
+	transfer->state = transfer->partner->state = COPYING;
+}
+
+/* Copy a message that was claimed through `mine`, mark both sides done and wake the other rank.
+ * What is too large is not copied; the receiver learns it from the header. */
+static void deliver(span_local *local, struct transfer *mine)
+{
+	struct transfer *send = mine->is_send ? mine : mine->partner;
+	struct transfer *receive = send->partner;
 	struct port *receiver = &local->ports[send->to];
+	struct port *other = &local->ports[mine->is_send ? mine->to : mine->from];
 	uint64_t bytes = send->message.bytes;
 	int fits = bytes <= receive->capacity;
 
@@ -281,33 +296,38 @@ static void deliver(span_local *local, struct transfer *send, struct transfer *r
 	if (fits)
 		count_bytes(receiver, send->from, bytes);
 	pthread_mutex_unlock(&receiver->lock);
-	pthread_cond_signal(&local->ports[first].progress);
+	pthread_cond_signal(&other->progress);
 }
 
-/* Match a transfer, or queue it. Returns the partner, NULL when it was queued. */
-static struct transfer *match(span_local *local, struct transfer *mine)
+/* Match a transfer, or queue it. Returns whether its partner sleeps: then it is claimed. */
+static int match(span_local *local, struct transfer *mine)
 {
 	struct queue *queue = queue_of(mine, local);
 	struct port *receiver = &local->ports[mine->to];
 	struct transfer *partner;
+	int asleep = 0;
 
 	pthread_mutex_lock(&receiver->lock);
 	partner = queue_match(queue, mine);
 	if (partner) {
-		partner->state = COPYING;
-		mine->state = COPYING;
+		mine->partner = partner;
+		partner->partner = mine;
+		mine->state = partner->state = MATCHED;
+		asleep = partner->awaited;
+		if (asleep)
+			claim(mine);
 	} else {
 		mine->state = QUEUED;
 		queue_append(queue, mine);
 	}
 	pthread_mutex_unlock(&receiver->lock);
-	return partner;
+	return asleep;
 }
 
 static span_status post(struct port *port, const struct transfer *what, span_token *token)
 {
 	span_local *local = port->local;
-	struct transfer *mine, *partner;
+	struct transfer *mine;
 	uint32_t generation;
 
 	if (is_aborted(local))
@@ -321,11 +341,8 @@ static span_status post(struct port *port, const struct transfer *what, span_tok
 	*mine = *what;
 	mine->generation = generation;
 	*token = token_of(port, mine);
-	partner = match(local, mine);
-	if (partner && mine->is_send)
-		deliver(local, mine, partner, partner->to);
-	else if (partner)
-		deliver(local, partner, mine, partner->from);
+	if (match(local, mine))
+		deliver(local, mine);
 	return SPAN_OK;
 }
 
@@ -415,8 +432,15 @@ static int settle(struct port *port, struct transfer *mine, double seconds)
 	int late = 0, done;
 
 	pthread_mutex_lock(lock);
+	mine->awaited = 1;
 	while (mine->state == QUEUED && !late && !is_aborted(local))
 		late = pthread_cond_timedwait(&port->progress, lock, &deadline) == ETIMEDOUT;
+	if (mine->state == MATCHED && !is_aborted(local)) {
+		claim(mine);
+		pthread_mutex_unlock(lock);
+		deliver(local, mine);
+		pthread_mutex_lock(lock);
+	}
 	withdraw(port, mine);
 	done = mine->state == DONE;
 	pthread_mutex_unlock(lock);
@@ -471,6 +495,7 @@ static span_status local_test(span_transport *self, span_token token, int *done)
 	struct transfer *mine;
 	span_status status = find_transfer(port, token, &mine);
 	pthread_mutex_t *lock;
+	int matched;
 
 	if (status)
 		return status;
@@ -478,8 +503,13 @@ static span_status local_test(span_transport *self, span_token token, int *done)
 		return span_fail(SPAN_EINVAL, "local transport: test needs done; it is NULL");
 	lock = &port->local->ports[mine->to].lock;
 	pthread_mutex_lock(lock);
-	*done = mine->state >= DONE || is_aborted(port->local);
+	matched = mine->state == MATCHED && !is_aborted(port->local);
+	if (matched)
+		claim(mine);
+	*done = matched || mine->state >= DONE || is_aborted(port->local);
 	pthread_mutex_unlock(lock);
+	if (matched)
+		deliver(port->local, mine);
 	return SPAN_OK;
 }
 
