@@ -110,18 +110,20 @@ static span_status make_state(span_attention *op)
 	size_t sends = 1, deliveries = (size_t)op->program->deliveries + 1;
 	size_t buffers = (size_t)op->program->return_buffers + 1;
 	size_t tiles = (size_t)op->program->tiles + 1;
+	size_t digests = 2 * (size_t)(op->options.batch * op->options.kv_heads) *
+	                 (size_t)span_memory_most_tiles(op);
 
 	for (int32_t t = 0; t < op->program->gather_steps; t++)
 		sends += (size_t)op->program->step[t].send.count;
 	op->receive_token = calloc(ranks, sizeof(*op->receive_token));
 	op->block_state = calloc(ranks, sizeof(*op->block_state));
 	op->block_buffer = calloc(ranks, sizeof(*op->block_buffer));
+	op->block_tiles = calloc(ranks, sizeof(*op->block_tiles));
 	op->buffer_block = calloc((size_t)op->program->kv_buffers + 1, sizeof(*op->buffer_block));
 	op->block_origin = calloc(ranks, sizeof(*op->block_origin));
 	op->block_message = calloc(ranks, sizeof(*op->block_message));
-	op->chunk_digest = calloc(2 * (size_t)(op->options.batch * op->options.kv_heads) *
-	                          (size_t)span_memory_most_tiles(op),
-	                          sizeof(*op->chunk_digest));
+	op->chunk_digest = calloc(digests, sizeof(*op->chunk_digest));
+	op->table = calloc(digests, sizeof(*op->table));
 	op->send_token = calloc(sends, sizeof(*op->send_token));
 	op->send_buffer = calloc(sends, sizeof(*op->send_buffer));
 	op->delivery_token = calloc(deliveries, sizeof(*op->delivery_token));
@@ -130,10 +132,11 @@ static span_status make_state(span_attention *op)
 	op->count = aligned_alloc(64, (size_t)op->options.threads * sizeof(*op->count));
 	op->waiting = calloc(tiles, sizeof(*op->waiting));
 	op->returns_waiting = calloc(tiles, sizeof(*op->returns_waiting));
-	if (!op->receive_token || !op->block_state || !op->block_buffer || !op->buffer_block ||
-	    !op->block_origin || !op->block_message || !op->chunk_digest || !op->send_token ||
-	    !op->send_buffer || !op->delivery_token || !op->return_token || !op->return_posted ||
-	    !op->count || !op->waiting || !op->returns_waiting)
+	if (!op->receive_token || !op->block_state || !op->block_buffer || !op->block_tiles ||
+	    !op->buffer_block || !op->block_origin || !op->block_message || !op->chunk_digest ||
+	    !op->table || !op->send_token || !op->send_buffer || !op->delivery_token ||
+	    !op->return_token || !op->return_posted || !op->count || !op->waiting ||
+	    !op->returns_waiting)
 		return span_fail(SPAN_ENOMEM, "span_attention_create: no memory");
 	return SPAN_OK;
 }
@@ -149,7 +152,8 @@ static void plan_bytes(const span_attention *op, int backward, span_pass_statist
 
 		for (int32_t i = send.first; i < send.first + send.count; i++) {
 			const span_gather_transfer *transfer = &program->transfer[i];
-			uint64_t bytes = span_memory_block_bytes(op, transfer->block);
+			uint64_t bytes = span_memory_block_bytes(op, transfer->block,
+			                                         transfer->tiles);
 
 			if (group[transfer->peer] == group[op->rank])
 				pass->bytes_inside_planned += bytes;
@@ -308,10 +312,12 @@ void span_attention_free(span_attention *op)
 	free(op->receive_token);
 	free(op->block_state);
 	free(op->block_buffer);
+	free(op->block_tiles);
 	free(op->buffer_block);
 	free(op->block_origin);
 	free(op->block_message);
 	free(op->chunk_digest);
+	free(op->table);
 	free(op->send_token);
 	free(op->send_buffer);
 	free(op->delivery_token);

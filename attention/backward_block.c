@@ -30,9 +30,10 @@ typedef struct {
 	uint8_t *dkv_written;   /* [tiles of a key node] */
 	float *temporaries;
 	char *leaf;
+	const float **keys;     /* [tiles of a block] K of each, in k or where it came */
 } backward_scratch;
 
-enum { SCRATCH_PARTS = 10 };
+enum { SCRATCH_PARTS = 11 };
 
 static int64_t tile_floats(const span_attention *op)
 {
@@ -59,6 +60,7 @@ static size_t part_sizes(const span_attention *op, size_t bytes[SCRATCH_PARTS])
 		: (size_t)span_quadrant_floats((int64_t)own, (int64_t)block, op->group,
 		                               tile_floats(op)) * sizeof(float);
 	bytes[9] = op->kernels->leaf_scratch(op->options.tile, op->width, op->group);
+	bytes[10] = block * sizeof(const float *);
 	for (int i = 0; i < SCRATCH_PARTS; i++) {
 		bytes[i] = span_align(bytes[i]);
 		total += bytes[i];
@@ -95,6 +97,7 @@ static backward_scratch scratch_of(const span_attention *op, int thread)
 		.dkv_written = (uint8_t *)part[7],
 		.temporaries = (float *)part[8],
 		.leaf = part[9],
+		.keys = (const float **)part[10],
 	};
 }
 
@@ -212,36 +215,37 @@ static void pack_values(const span_attention *op, const backward_scratch *scratc
 	op->kernels->pack_keys(values, stride, keys, op->width, packed);
 }
 
-/* Bring K and V of the block into the forms the leaves want; returns K in f32. */
-static const float *load_block(const backward_task *task, const backward_scratch *scratch,
-                               int32_t block)
+/* Bring one tile of a block into the forms the leaves want; returns its K in f32. */
+static const float *load_tile(const backward_task *task, const backward_scratch *scratch,
+                              int32_t block, int64_t slot)
 {
-	span_attention *op = task->op;
-	span_block_view view = span_gather_view(op, task->call->k, task->call->v, block,
-	                                        task->batch, task->kv_head);
-	int64_t tiles = span_layout_rank_tiles(op->layout, block);
-	size_t element = span_dtype_bytes(op->options.dtype);
+	const span_attention *op = task->op;
+	span_tile_view view = span_gather_tile(op, task->call->k, task->call->v, block,
+	                                       task->batch, task->kv_head, slot);
 	int in_place = op->options.dtype == SPAN_F32 && view.k_stride == op->width &&
 	               op->options.head_size == op->width;
-	const float *k = in_place ? (const float *)view.k : scratch->k;
+	int32_t keys = span_slot_rows(op, block, slot);
+	int64_t packed = slot * span_packed_tile_floats(op);
+	const float *k = (const float *)view.k;
 
-	for (int64_t slot = 0; slot < tiles; slot++) {
-		int32_t keys = span_slot_rows(op, block, slot);
-		int64_t token = slot * op->options.tile;
-		const char *v_rows = view.v + (size_t)(token * view.v_stride) * element;
+	if (!in_place) {
+		float *loaded = scratch->k + slot * tile_floats(op);
 
-		span_gather_digest(op, block, task->batch, task->kv_head, slot);
-		if (!in_place)
-			op->kernels->load_rows(op->options.dtype,
-			                       view.k + (size_t)(token * view.k_stride) * element,
-			                       view.k_stride, keys, op->options.head_size, 1,
-			                       scratch->k + token * op->width);
-		op->kernels->pack_keys(k + token * op->width, op->width, keys, op->width,
-		                       scratch->packed_k + slot * span_packed_tile_floats(op));
-		pack_values(op, scratch, v_rows, view.v_stride, keys,
-		            scratch->packed_v + slot * span_packed_tile_floats(op));
+		op->kernels->load_rows(op->options.dtype, view.k, view.k_stride, keys,
+		                       op->options.head_size, 1, loaded);
+		k = loaded;
 	}
+	op->kernels->pack_keys(k, op->width, keys, op->width, scratch->packed_k + packed);
+	pack_values(op, scratch, view.v, view.v_stride, keys, scratch->packed_v + packed);
 	return k;
+}
+
+static void load_block(const backward_task *task, const backward_scratch *scratch, int32_t block)
+{
+	for (int32_t slot = 0; slot < task->op->program->read[block]; slot++) {
+		span_gather_digest(task->op, block, task->batch, task->kv_head, slot);
+		scratch->keys[slot] = load_tile(task, scratch, block, slot);
+	}
 }
 
 /* dout of the task's first query head, as the leaves want it. */
@@ -255,8 +259,7 @@ static const float *dout_rows(const backward_task *task, int64_t row)
 	return (const float *)(op->workspace + op->memory.dout) + row * op->width;
 }
 
-static span_quadrant make_quadrant(const backward_task *task, const backward_scratch *scratch,
-                                   const float *k)
+static span_quadrant make_quadrant(const backward_task *task, const backward_scratch *scratch)
 {
 	const span_attention *op = task->op;
 	int64_t row = (task->batch * op->options.query_heads + task->kv_head * op->group) *
@@ -265,6 +268,7 @@ static span_quadrant make_quadrant(const backward_task *task, const backward_scr
 	return (span_quadrant){
 		.kernels = op->kernels,
 		.visible = &op->program->visible,
+		.keys = scratch->keys,
 		.packed_tile = span_packed_tile_floats(op),
 		.temporaries = scratch->temporaries,
 		.leaf = {
@@ -277,7 +281,6 @@ static span_quadrant make_quadrant(const backward_task *task, const backward_scr
 			.lse2 = (const float *)(op->workspace + op->memory.lse2) + row,
 			.delta = (const float *)(op->workspace + op->memory.delta) + row,
 			.row_head = op->tokens,
-			.k = k,
 			.k_packed = scratch->packed_k,
 			.v_packed = scratch->packed_v,
 			.scratch = scratch->leaf,
@@ -381,8 +384,9 @@ void span_backward_compute(void *context, int64_t number, int thread)
 	int32_t block = program->step[call->t].compute;
 	span_node nodes[SPAN_TREE_COVER];
 	int n = span_program_cover(program, block, nodes);
-	span_quadrant quadrant = make_quadrant(&task, &scratch, load_block(&task, &scratch, block));
+	span_quadrant quadrant = make_quadrant(&task, &scratch);
 
+	load_block(&task, &scratch, block);
 	for (int z = 0; z < n; z++)
 		for (int y = 0; y < program->nodes; y++)
 			compute_pair(&task, &scratch, &quadrant, block, program->node[y], nodes[z]);

@@ -90,14 +90,14 @@ typedef struct {
 } prepared_tile;
 
 /* Values that are f32 rows of whole vectors, one behind the other, need no copy. */
-static int values_in_place(const span_attention *op, const span_block_view *view)
+static int values_in_place(const span_attention *op, const span_tile_view *view)
 {
 	return op->options.dtype == SPAN_F32 && op->options.head_size == op->width &&
 	       view->v_stride == op->width;
 }
 
 /* Where a key tile of the block computed on is prepared; its values may be where they lie. */
-static prepared_tile find_prepared(const forward_call *call, const span_block_view *view,
+static prepared_tile find_prepared(const forward_call *call, const span_tile_view *view,
                                    int64_t plane, int64_t slot)
 {
 	const span_attention *op = call->op;
@@ -107,7 +107,7 @@ static prepared_tile find_prepared(const forward_call *call, const span_block_vi
 	prepared_tile tile = { packed, packed + span_packed_tile_floats(op) };
 
 	if (values_in_place(op, view))
-		tile.values = (const float *)view->v + slot * op->options.tile * op->width;
+		tile.values = (const float *)view->v;
 	return tile;
 }
 
@@ -117,15 +117,12 @@ static void prepare_task(void *context, int64_t task, int thread)
 	const forward_call *call = context;
 	span_attention *op = call->op;
 	int32_t block = call->step->compute;
-	int64_t tiles = span_layout_rank_tiles(op->layout, block);
+	int64_t tiles = op->program->read[block];
 	int64_t slot = task % tiles, plane = call->first_plane + task / tiles;
-	span_block_view view = span_gather_view(op, call->k, call->v, block,
-	                                        plane / op->options.kv_heads,
-	                                        (int32_t)(plane % op->options.kv_heads));
+	span_tile_view view = span_gather_tile(op, call->k, call->v, block,
+	                                       plane / op->options.kv_heads,
+	                                       (int32_t)(plane % op->options.kv_heads), slot);
 	prepared_tile tile = find_prepared(call, &view, plane, slot);
-	int64_t element = (int64_t)span_dtype_bytes(op->options.dtype);
-	int64_t token = slot * op->options.tile;
-	const char *k = view.k + token * view.k_stride * element;
 	int32_t keys = span_layout_tile_tokens(op->layout,
 	                                       span_layout_tile_at(op->layout, block, slot));
 	float *values = tile.packed + span_packed_tile_floats(op);
@@ -134,17 +131,16 @@ static void prepare_task(void *context, int64_t task, int thread)
 	span_gather_digest(op, block, plane / op->options.kv_heads,
 	                   (int32_t)(plane % op->options.kv_heads), slot);
 	if (op->options.dtype == SPAN_F32 && op->options.head_size == op->width) {
-		op->kernels->pack_keys((const float *)k, view.k_stride, keys, op->width,
+		op->kernels->pack_keys((const float *)view.k, view.k_stride, keys, op->width,
 		                       tile.packed);
 	} else { /* by way of the place of the values */
-		op->kernels->load_rows(op->options.dtype, k, view.k_stride, keys,
+		op->kernels->load_rows(op->options.dtype, view.k, view.k_stride, keys,
 		                       op->options.head_size, 1, values);
 		op->kernels->pack_keys(values, op->width, keys, op->width, tile.packed);
 	}
 	if (tile.values == values)
-		op->kernels->load_rows(op->options.dtype,
-		                       view.v + token * view.v_stride * element, view.v_stride,
-		                       keys, op->options.head_size, 1, values);
+		op->kernels->load_rows(op->options.dtype, view.v, view.v_stride, keys,
+		                       op->options.head_size, 1, values);
 }
 
 /* Where the partial of these rows waits in a slot. */
@@ -171,8 +167,6 @@ static int32_t list_tiles(const forward_call *call, const forward_rows *rows, sp
 	const span_layout *layout = op->layout;
 	int32_t block = call->step->compute;
 	int32_t kv_head = rows->head / op->group;
-	span_block_view view = span_gather_view(op, call->k, call->v, block, rows->batch, kv_head);
-	int64_t element = (int64_t)span_dtype_bytes(op->options.dtype);
 	int64_t first, end, position, last;
 	int32_t count = 0;
 
@@ -186,20 +180,21 @@ static int32_t list_tiles(const forward_call *call, const forward_rows *rows, sp
 		int64_t shift = span_visible_shift(&op->program->visible, rows->tile, tile) +
 		                rows->offset;
 		prepared_tile prepared;
-		int64_t slot, token;
+		span_tile_view view;
+		int64_t slot;
 
 		/* A tile may be visible to the query tile and not to these of its rows. */
 		if (tile < first || tile >= end || shift + rows->rows <= 0)
 			continue;
 		slot = span_layout_slot(layout, tile);
-		token = slot * layout->tile;
+		view = span_gather_tile(op, call->k, call->v, block, rows->batch, kv_head, slot);
 		prepared = find_prepared(call, &view,
 		                         rows->batch * op->options.kv_heads + kv_head, slot);
 		tiles[count] = (span_key_tile){
 			.packed = prepared.packed,
 			.values = prepared.values,
-			.k = view.k + token * view.k_stride * element,
-			.v = view.v + token * view.v_stride * element,
+			.k = view.k,
+			.v = view.v,
 			.k_stride = view.k_stride,
 			.v_stride = view.v_stride,
 			.keys = span_layout_tile_tokens(layout, tile),
@@ -413,7 +408,7 @@ static void compute_step(forward_call *call)
 {
 	const span_attention *op = call->op;
 	int64_t all = op->options.batch * op->options.kv_heads;
-	int64_t key_tiles = span_layout_rank_tiles(op->layout, call->step->compute);
+	int64_t key_tiles = op->program->read[call->step->compute];
 	int64_t query_tasks = (int64_t)op->program->tiles * row_blocks(op) * op->group;
 	int64_t most = span_forward_planes(op);
 

@@ -13,72 +13,79 @@ static char *block_data(const span_attention *op, int32_t block)
 	       (size_t)op->block_buffer[block] * memory->kv_buffer_bytes;
 }
 
-span_block_view span_gather_view(const span_attention *op, const span_tensor *k,
-                                 const span_tensor *v, int32_t block, int64_t batch,
-                                 int32_t kv_head)
+/* One tile of a block as it travels: its table of digests and the rows behind it. */
+static char *tile_data(const span_attention *op, int32_t block, int64_t slot)
 {
-	size_t element = span_dtype_bytes(op->options.dtype);
-	span_block_view view;
-	size_t head_bytes;
-
-	if (block == op->rank && op->ranks == 1) {
-		view.k = (const char *)k->data + (size_t)(batch * k->batch_stride +
-		                                          kv_head * k->head_stride) * element;
-		view.v = (const char *)v->data + (size_t)(batch * v->batch_stride +
-		                                          kv_head * v->head_stride) * element;
-		view.k_stride = k->token_stride;
-		view.v_stride = v->token_stride;
-		return view;
-	}
-	head_bytes = (size_t)span_layout_rank_tokens(op->layout, block) *
-	             (size_t)op->options.head_size * element;
-	view.k = block_data(op, block) +
-	         (size_t)(batch * op->options.kv_heads + kv_head) * head_bytes;
-	view.v = view.k + span_memory_block_bytes(op, block) / 2;
-	view.k_stride = view.v_stride = op->options.head_size;
-	return view;
+	return block_data(op, block) + (size_t)slot * span_memory_tile_bytes(op);
 }
 
-/* The tile of one head, of K and of V, in a block as it travels, and where its digests go. */
+/* A chunk: K and V of one head in a tile. */
 typedef struct {
 	char *data[2];
-	uint64_t *digest[2];
-	size_t bytes;
+	int64_t index[2]; /* of its digests in the table */
+	size_t bytes;     /* of each */
 } block_chunk;
 
 static block_chunk find_chunk(const span_attention *op, int32_t block, int64_t batch,
                               int32_t kv_head, int64_t slot)
 {
-	size_t row = (size_t)op->options.head_size * span_dtype_bytes(op->options.dtype);
 	int64_t tile = span_layout_tile_at(op->layout, block, slot);
-	int64_t tiles = span_layout_rank_tiles(op->layout, block);
+	int64_t planes = op->options.batch * op->options.kv_heads;
 	int64_t plane = batch * op->options.kv_heads + kv_head;
-	int64_t token = plane * span_layout_rank_tokens(op->layout, block) +
-	                slot * op->options.tile;
+	char *rows = tile_data(op, block, slot) + span_memory_table_bytes(op);
 	block_chunk chunk = {
-		.bytes = (size_t)span_layout_tile_tokens(op->layout, tile) * row,
-		.data[0] = block_data(op, block) + (size_t)token * row,
-		.digest[0] = op->chunk_digest + plane * tiles + slot,
+		.bytes = (size_t)span_layout_tile_tokens(op->layout, tile) *
+		         (size_t)op->options.head_size * span_dtype_bytes(op->options.dtype),
+		.index = { plane, planes + plane },
 	};
 
-	chunk.data[1] = chunk.data[0] + span_memory_block_bytes(op, block) / 2;
-	chunk.digest[1] = chunk.digest[0] + op->options.batch * op->options.kv_heads * tiles;
+	for (int i = 0; i < 2; i++)
+		chunk.data[i] = rows + (size_t)chunk.index[i] * chunk.bytes;
 	return chunk;
 }
 
-static void digest_chunk(const span_attention *op, const block_chunk *chunk)
+span_tile_view span_gather_tile(const span_attention *op, const span_tensor *k,
+                                const span_tensor *v, int32_t block, int64_t batch,
+                                int32_t kv_head, int64_t slot)
 {
-	for (int i = 0; i < 2; i++)
-		*chunk->digest[i] = op->kernels->digest(chunk->data[i], chunk->bytes);
+	int64_t token = slot * op->options.tile;
+	size_t element = span_dtype_bytes(op->options.dtype);
+	block_chunk chunk;
+
+	if (op->ranks == 1)
+		return (span_tile_view){
+			(const char *)k->data + (size_t)(batch * k->batch_stride + kv_head *
+				k->head_stride + token * k->token_stride) * element,
+			(const char *)v->data + (size_t)(batch * v->batch_stride + kv_head *
+				v->head_stride + token * v->token_stride) * element,
+			k->token_stride, v->token_stride
+		};
+	chunk = find_chunk(op, block, batch, kv_head, slot);
+	return (span_tile_view){ chunk.data[0], chunk.data[1], op->options.head_size,
+	                         op->options.head_size };
 }
 
-/* The digest of a block: that of the digests of its chunks. */
-static uint64_t block_digest(const span_attention *op, int32_t block)
+/* Digests of a tile. */
+static int64_t table_length(const span_attention *op)
 {
-	size_t chunks = 2 * (size_t)(op->options.batch * op->options.kv_heads) *
-	                (size_t)span_layout_rank_tiles(op->layout, block);
+	return 2 * op->options.batch * op->options.kv_heads;
+}
 
-	return op->kernels->digest(op->chunk_digest, chunks * sizeof(*op->chunk_digest));
+/* The digest that a message with the tiles in front of a block carries: that of their tables. So
+ * a rank that passes fewer tiles on than it got can still say what its owner said of them. */
+static uint64_t tables_digest(const span_attention *op, int32_t block, int32_t tiles)
+{
+	size_t bytes = (size_t)table_length(op) * sizeof(*op->table);
+
+	for (int32_t slot = 0; slot < tiles; slot++)
+		memcpy(op->table + slot * table_length(op), tile_data(op, block, slot), bytes);
+	return op->kernels->digest(op->table, (size_t)tiles * bytes);
+}
+
+static void digest_chunk(const span_attention *op, const block_chunk *chunk, uint64_t *table)
+{
+	for (int i = 0; i < 2; i++)
+		table[chunk->index[i]] = op->kernels->digest(chunk->data[i], chunk->bytes);
 }
 
 void span_gather_digest(span_attention *op, int32_t block, int64_t batch, int32_t kv_head,
@@ -89,7 +96,7 @@ void span_gather_digest(span_attention *op, int32_t block, int64_t batch, int32_
 	if (block == op->rank)
 		return;
 	chunk = find_chunk(op, block, batch, kv_head, slot);
-	digest_chunk(op, &chunk);
+	digest_chunk(op, &chunk, op->chunk_digest + slot * table_length(op));
 }
 
 /* The header that a block must come with, but for step and digest. */
@@ -97,19 +104,29 @@ static span_message due_message(const span_attention *op, int32_t block)
 {
 	return (span_message){ .channel = SPAN_CHANNEL_GATHER, .owner = (uint32_t)block,
 	                       .origin = (uint32_t)op->block_origin[block],
-	                       .bytes = span_memory_block_bytes(op, block) };
+	                       .bytes = span_memory_block_bytes(op, block,
+	                                                        op->block_tiles[block]) };
+}
+
+/* Hold the digests of tiles that were read against those that came with them. */
+static span_status verify_tiles(span_attention *op, int32_t block, int32_t tiles)
+{
+	size_t bytes = (size_t)table_length(op) * sizeof(*op->table);
+	const span_message *got = &op->block_message[block];
+	span_message due = due_message(op, block);
+	int differs = 0;
+
+	op->block_state[block] = SPAN_BLOCK_CHECKED;
+	for (int32_t slot = 0; slot < tiles; slot++)
+		differs |= memcmp(op->chunk_digest + slot * table_length(op),
+		                  tile_data(op, block, slot), bytes);
+	return span_pass_check(op, got, &due, differs ? ~got->digest : got->digest,
+	                       "keys and values");
 }
 
 span_status span_gather_verify(span_attention *op, int32_t block)
 {
-	span_message due;
-
-	if (block == op->rank)
-		return SPAN_OK;
-	op->block_state[block] = SPAN_BLOCK_CHECKED;
-	due = due_message(op, block);
-	return span_pass_check(op, &op->block_message[block], &due, block_digest(op, block),
-	                       "keys and values");
+	return block == op->rank ? SPAN_OK : verify_tiles(op, block, op->program->read[block]);
 }
 
 /* Copy the tile of one head of this rank's K and V into its dense form. */
@@ -131,7 +148,7 @@ static void pack_chunk(const span_attention *op, const span_tensor *from[2], int
 			source += (size_t)tensor->token_stride * element;
 		}
 	}
-	digest_chunk(op, &chunk);
+	digest_chunk(op, &chunk, (uint64_t *)tile_data(op, op->rank, slot));
 }
 
 span_status span_gather_begin(span_attention *op, const span_tensor *k, const span_tensor *v,
@@ -152,7 +169,6 @@ span_status span_gather_begin(span_attention *op, const span_tensor *k, const sp
 		for (int32_t h = 0; h < op->options.kv_heads; h++)
 			for (int32_t slot = 0; slot < op->program->tiles; slot++)
 				pack_chunk(op, from, b, h, slot);
-	op->block_message[op->rank].digest = block_digest(op, op->rank);
 	return SPAN_OK;
 }
 
@@ -167,9 +183,13 @@ static span_status have_block(span_attention *op, int32_t block)
 		return SPAN_OK;
 	op->block_state[block] = SPAN_BLOCK_AWAY;
 	status = span_pass_wait(op, op->receive_token[block], got, "keys and values");
-	/* The data is held against the digest where it is read: span_gather_verify. */
-	if (status == SPAN_OK)
+	if (status == SPAN_OK) /* a message of another size may hold no tables */
 		status = span_pass_check(op, got, &due, got->digest, "keys and values");
+	/* The tables are checked now, the tiles where they are read: span_gather_verify. */
+	if (status == SPAN_OK)
+		status = span_pass_check(op, got, &due,
+		                         tables_digest(op, block, op->block_tiles[block]),
+		                         "keys and values");
 	if (status == SPAN_OK)
 		op->block_state[block] = SPAN_BLOCK_UNREAD;
 	return status;
@@ -203,9 +223,11 @@ static span_status post_receive(span_attention *op, const span_gather_transfer *
 	op->block_buffer[block] = transfer->buffer;
 	op->buffer_block[transfer->buffer] = block;
 	op->block_origin[block] = transfer->peer;
+	op->block_tiles[block] = transfer->tiles;
 	status = op->transport->post_receive(op->transport, transfer->peer, SPAN_CHANNEL_GATHER,
 	                                     block_data(op, block),
-	                                     span_memory_block_bytes(op, block),
+	                                     span_memory_block_bytes(op, block,
+	                                                             transfer->tiles),
 	                                     &op->receive_token[block]);
 	if (status != SPAN_OK)
 		return span_pass_give_up(op, status);
@@ -218,8 +240,9 @@ static span_status post_send(span_attention *op, const span_gather_transfer *tra
 	int32_t block = transfer->block;
 	span_message message = { .channel = SPAN_CHANNEL_GATHER, .step = (uint32_t)t,
 	                         .owner = (uint32_t)block,
-	                         .bytes = span_memory_block_bytes(op, block),
-	                         .digest = op->block_message[block].digest };
+	                         .bytes = span_memory_block_bytes(op, block,
+	                                                          transfer->tiles),
+	                         .digest = tables_digest(op, block, transfer->tiles) };
 
 	op->send_buffer[op->sends] = block == op->rank ? -1 : op->block_buffer[block];
 	return span_pass_send(op, transfer->peer, &message, block_data(op, block),
@@ -257,9 +280,9 @@ static span_status check_unread(span_attention *op, int32_t block)
 {
 	for (int64_t b = 0; b < op->options.batch; b++)
 		for (int32_t h = 0; h < op->options.kv_heads; h++)
-			for (int64_t slot = 0; slot < span_layout_rank_tiles(op->layout, block); slot++)
+			for (int32_t slot = 0; slot < op->block_tiles[block]; slot++)
 				span_gather_digest(op, block, b, h, slot);
-	return span_gather_verify(op, block);
+	return verify_tiles(op, block, op->block_tiles[block]);
 }
 
 span_status span_gather_stopped(span_attention *op, span_status status)

@@ -19,11 +19,34 @@ static size_t reserve(planner *plan, double bytes)
 	return start;
 }
 
-size_t span_memory_block_bytes(const span_attention *op, int32_t rank)
+/* K and V of one token. */
+static size_t token_bytes(const span_attention *op)
 {
 	return 2 * (size_t)op->options.batch * (size_t)op->options.kv_heads *
-	       (size_t)span_layout_rank_tokens(op->layout, rank) *
 	       (size_t)op->options.head_size * span_dtype_bytes(op->options.dtype);
+}
+
+size_t span_memory_table_bytes(const span_attention *op)
+{
+	return span_align(2 * (size_t)op->options.batch * (size_t)op->options.kv_heads *
+	                  sizeof(uint64_t));
+}
+
+size_t span_memory_tile_bytes(const span_attention *op)
+{
+	return span_align(span_memory_table_bytes(op) +
+	                  (size_t)op->options.tile * token_bytes(op));
+}
+
+size_t span_memory_block_bytes(const span_attention *op, int32_t rank, int64_t tiles)
+{
+	int64_t last = tiles - 1;
+
+	if (tiles == 0)
+		return 0;
+	last = span_layout_tile_tokens(op->layout, span_layout_tile_at(op->layout, rank, last));
+	return (size_t)(tiles - 1) * span_memory_tile_bytes(op) + span_memory_table_bytes(op) +
+	       (size_t)last * token_bytes(op);
 }
 
 int64_t span_memory_most_tiles(const span_attention *op)
@@ -65,7 +88,8 @@ static size_t largest_block(const span_attention *op)
 	size_t most = 0;
 
 	for (int32_t r = 0; r < op->ranks; r++) {
-		size_t bytes = span_memory_block_bytes(op, r);
+		size_t bytes = span_memory_block_bytes(op, r,
+		                                       span_layout_rank_tiles(op->layout, r));
 
 		most = bytes > most ? bytes : most;
 	}
@@ -79,7 +103,8 @@ static void plan_blocks(span_attention *op, planner *plan)
 
 	memory->kv_buffer_bytes = (largest_block(op) + 63) / 64 * 64;
 	memory->own_block = reserve(plan, op->ranks > 1
-	                            ? (double)span_memory_block_bytes(op, op->rank) : 0);
+	                            ? (double)span_memory_block_bytes(op, op->rank,
+	                                                              op->program->tiles) : 0);
 	memory->kv_buffer = reserve(plan, (double)memory->kv_buffer_bytes *
 	                            op->program->kv_buffers);
 }

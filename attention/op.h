@@ -71,10 +71,12 @@ struct span_attention {
 	span_token *receive_token;      /* [P] of the block on its way */
 	uint8_t *block_state;           /* [P] span_block_state */
 	int32_t *block_buffer;          /* [P] the buffer a received block is in */
+	int32_t *block_tiles;           /* [P] how many of its tiles came */
 	int32_t *buffer_block;          /* [kv_buffers] the block that is in it, -1: none yet */
 	int32_t *block_origin;          /* [P] who sends it */
 	span_message *block_message;    /* [P] its header; of the own block the digest */
-	uint64_t *chunk_digest;         /* of one block: [K, V][B][Hkv][tiles] */
+	uint64_t *chunk_digest;         /* of the block computed on: [tiles][K, V][B][Hkv] */
+	uint64_t *table;                /* the digests that came with a block, the same way */
 	span_token *send_token;         /* [sends] outstanding */
 	int32_t *send_buffer;           /* [sends] the buffer it reads, -1: the own block */
 	int32_t sends;
@@ -92,8 +94,13 @@ struct span_attention {
 
 /* memory.c: lay the workspace out. Returns SPAN_EUNSUPPORTED when it would overflow. */
 span_status span_memory_plan(span_attention *op);
-/* Bytes of a block as it travels: K, then V, each dense [B][Hkv][s][D] of dtype. */
-size_t span_memory_block_bytes(const span_attention *op, int32_t rank);
+/* Bytes of a block's tiles in front as they travel. A tile is a table of digests, a multiple of
+ * 64 bytes, then K, then V, each dense [B][Hkv][T][D] of dtype; the last tile of the sequence
+ * may be shorter. The digests are those of K and V of each head. */
+size_t span_memory_block_bytes(const span_attention *op, int32_t rank, int64_t tiles);
+/* Bytes of a table, and of a whole tile with it. */
+size_t span_memory_table_bytes(const span_attention *op);
+size_t span_memory_tile_bytes(const span_attention *op);
 /* Tiles of the largest shard. */
 int64_t span_memory_most_tiles(const span_attention *op);
 /* Bytes rounded up to the alignment of everything in the workspace. */
@@ -116,13 +123,13 @@ span_status span_check_tensor(const char *function, const char *name, const span
                               const span_attention *op, int32_t heads, int is_output);
 span_status span_check_workspace(const char *function, const void *workspace);
 
-/* K or V of a block, of one batch and KV head: dtype rows `stride` elements apart. */
+/* K and V of one tile of a block, of one batch and KV head: dtype rows `stride` elements apart. */
 typedef struct {
 	const char *k;
 	const char *v;
 	int64_t k_stride;
 	int64_t v_stride;
-} span_block_view;
+} span_tile_view;
 
 /* gather.c: the way out of keys and values. */
 span_status span_gather_begin(span_attention *op, const span_tensor *k, const span_tensor *v,
@@ -132,17 +139,17 @@ span_status span_gather_step(span_attention *op, int32_t t);
 /* Wait for what is still being sent. */
 span_status span_gather_end(span_attention *op);
 /* A block is digested chunk by chunk, a tile of one head each, while it is in cache anyway:
- * whoever reads a chunk first calls the first function, and the second when all were read.
- * Nothing happens for the own block. */
+ * whoever reads a chunk first calls the first function, and the second when all that the rank
+ * reads were. Nothing happens for the own block. */
 void span_gather_digest(span_attention *op, int32_t block, int64_t batch, int32_t kv_head,
                         int64_t slot);
 span_status span_gather_verify(span_attention *op, int32_t block);
 /* After a failure, which may come from a block that this rank passed on before it read it: check
  * every block it holds unread. Returns SPAN_EINTEGRITY if one is damaged, else `status`. */
 span_status span_gather_stopped(span_attention *op, span_status status);
-span_block_view span_gather_view(const span_attention *op, const span_tensor *k,
-                                 const span_tensor *v, int32_t block, int64_t batch,
-                                 int32_t kv_head);
+span_tile_view span_gather_tile(const span_attention *op, const span_tensor *k,
+                                const span_tensor *v, int32_t block, int64_t batch,
+                                int32_t kv_head, int64_t slot);
 
 /* returns.c: the way back of dK and dV. */
 span_status span_returns_begin(span_attention *op);

@@ -80,87 +80,6 @@ span_status span_program_append(span_program *program, int32_t row, span_node no
 	return status;
 }
 
-/* The first step in which a rank computes on a block or passes it on. */
-static int32_t first_use(const span_order *order, int32_t rank, int32_t block)
-{
-	int32_t steps = span_order_steps(order, rank);
-
-	for (int32_t t = 0; t < steps; t++) {
-		const span_order_step *step = span_order_step_at(order, rank, t);
-
-		if (step->compute == block)
-			return t;
-		for (int32_t i = 0; i < step->n_sends; i++)
-			if (step->sends[i].block == block)
-				return t;
-	}
-	return steps;
-}
-
-/* The last step in which the rank must keep a received block: it computes on it, or its
- * receiver may still be copying (span_order.h). */
-static int32_t last_hold(const span_program *program, int32_t block, int32_t from_step)
-{
-	int32_t hold = from_step;
-
-	for (int32_t t = from_step; t < program->gather_steps; t++) {
-		const span_order_step *step = span_order_step_at(program->order, program->rank, t);
-
-		if (step->compute == block && t > hold)
-			hold = t;
-		for (int32_t i = 0; i < step->n_sends; i++) {
-			int32_t until;
-
-			if (step->sends[i].block != block)
-				continue;
-			until = first_use(program->order, step->sends[i].peer, block) - 1;
-			hold = until > hold ? until : hold;
-			hold = t > hold ? t : hold;
-		}
-	}
-	return hold;
-}
-
-static span_status append_transfer(span_program *program, span_order_transfer transfer,
-                                   int32_t buffer)
-{
-	span_status status = span_program_grow(&program->transfer, program->transfers,
-	                                       sizeof(*program->transfer));
-
-	if (status == SPAN_OK)
-		program->transfer[program->transfers++] =
-			(span_gather_transfer){ transfer.peer, transfer.block, buffer };
-	return status;
-}
-
-/* Receives and sends of every step, with a buffer for each block received. */
-static span_status plan_transfers(span_program *program)
-{
-	int32_t *buffer_end = NULL;
-	span_status status = SPAN_OK;
-
-	for (int32_t t = 0; t < program->gather_steps && status == SPAN_OK; t++) {
-		const span_order_step *from = span_order_step_at(program->order, program->rank, t);
-		span_program_step *step = &program->step[t];
-
-		step->compute = from->compute;
-		step->receive = (span_range){ program->transfers, from->n_receives };
-		for (int32_t i = 0; i < from->n_receives && status == SPAN_OK; i++) {
-			int32_t hold = last_hold(program, from->receives[i].block, t);
-			int32_t buffer = span_program_colour(&buffer_end, &program->kv_buffers,
-			                                     t, hold);
-
-			status = buffer < 0 ? SPAN_ENOMEM
-			       : append_transfer(program, from->receives[i], buffer);
-		}
-		step->send = (span_range){ program->transfers, from->n_sends };
-		for (int32_t i = 0; i < from->n_sends && status == SPAN_OK; i++)
-			status = append_transfer(program, from->sends[i], -1);
-	}
-	free(buffer_end);
-	return status;
-}
-
 /* How many partials a query tile will receive: one for each node of each block it sees. */
 static int32_t expected_arrivals(const span_program *program, int64_t first, int64_t end)
 {
@@ -286,7 +205,7 @@ span_status span_program_create(const span_visible *visible, const span_order *o
 	made->nodes = span_program_cover(made, rank, made->node);
 	status = plan_steps(made);
 	if (status == SPAN_OK)
-		status = plan_transfers(made);
+		status = span_program_add_gather(made);
 	if (status == SPAN_OK)
 		status = plan_arrivals(made);
 	if (status == SPAN_OK)
@@ -304,6 +223,7 @@ void span_program_free(span_program *program)
 	if (program == NULL)
 		return;
 	free(program->step);
+	free(program->read);
 	free(program->return_parts);
 	free(program->delivery_parts);
 	free(program->transfer);

@@ -22,6 +22,7 @@ typedef struct {
 typedef struct {
 	int32_t peer;
 	int32_t block;
+	int32_t tiles;  /* of the block that travel: those in its slots 0 .. tiles - 1 */
 	int32_t buffer; /* receives: where the block goes */
 } span_gather_transfer;
 
@@ -76,6 +77,7 @@ typedef struct {
 	int32_t schedule;    /* numerics class */
 
 	int32_t tiles;       /* of this rank */
+	int32_t *read;       /* [P] of each block the tiles in front that this rank's queries see */
 	int32_t nodes;       /* of this rank's cover */
 	span_node node[SPAN_TREE_COVER];
 
@@ -114,6 +116,10 @@ int span_program_cover(const span_program *program, int32_t rank,
 /* Whether some tile of `node` of a rank's shard lies in [tile_first, tile_end). */
 int span_program_meets(const span_program *program, int32_t rank, span_node node,
                        int64_t tile_first, int64_t tile_end);
+
+/* Plan what the rank receives and sends in each step, how many tiles of it, and in which buffers
+ * (program_gather.c). */
+span_status span_program_add_gather(span_program *program);
 
 /* Add the steps of the way back (program_return.c). */
 span_status span_program_add_returns(span_program *program);

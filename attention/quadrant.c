@@ -126,7 +126,7 @@ static void run_leaf(span_quadrant *x, int64_t q_position, int64_t k_position,
 	leaf.dout += q_slot * tile_floats(x);
 	leaf.lse2 += q_slot * layout->tile;
 	leaf.delta += q_slot * layout->tile;
-	leaf.k += k_slot * tile_floats(x);
+	leaf.k = x->keys[k_slot];
 	leaf.k_packed += k_slot * x->packed_tile;
 	leaf.v_packed += k_slot * x->packed_tile;
 	leaf.dq = dq.data;

@@ -24,6 +24,7 @@ typedef struct {
 	const span_kernels *kernels;
 	const span_visible *visible;
 	span_backward_leaf leaf;    /* what all leaves share; q .. v_packed are those of slot 0 */
+	const float *const *keys;   /* k of the leaves, by slot */
 	int64_t packed_tile;        /* floats from one tile to the next in k_packed, v_packed */
 	float *temporaries;         /* span_quadrant_floats long */
 	int64_t pairs;              /* out: visible pairs computed, of one head */

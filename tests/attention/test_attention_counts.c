@@ -79,6 +79,15 @@ Test(counts, in_a_ring_as_many_partials_wait_as_the_design_says)
 	}
 }
 
+/* Bytes of a message with a block, K and V of `row` bytes a token, 64 bytes of digests a tile. */
+static uint64_t sent_bytes(const tree_walk *walk, int32_t to, int32_t block, size_t row)
+{
+	int64_t tiles = walk_sent_tiles(walk, to, block);
+	int64_t tokens = 16 * tiles, all = span_layout_rank_tokens(walk->layout, block);
+
+	return (uint64_t)(tokens < all ? tokens : all) * row * 2 + (uint64_t)tiles * 64;
+}
+
 static void expect_planned(const struct ops *x)
 {
 	tree_walk walk = walk_of(x);
@@ -97,11 +106,9 @@ static void expect_planned(const struct ops *x)
 
 			for (int32_t i = 0; i < step->n_sends; i++) {
 				int32_t peer = step->sends[i].peer;
-				int64_t tokens = span_layout_rank_tokens(walk.layout,
-				                                         step->sends[i].block);
 
 				gather[x->group[peer] != x->group[r]] +=
-					(uint64_t)tokens * row * 2;
+					sent_bytes(&walk, peer, step->sends[i].block, row);
 			}
 		}
 		walk_sent_parts(&walk, r, x->group, &inside, &between);
@@ -168,6 +175,34 @@ Test(counts, node_first_crosses_groups_once_for_each_rail)
 	cr_assert_eq(gradients[0], 4 * gradients[1]);
 }
 
+/* Every rank sees both halves of the blocks of the ranks above it, and of those below it the
+ * earlier one: half of all hops carry half a block. */
+Test(counts, a_causal_zigzag_moves_three_quarters_of_all)
+{
+	static const int orders[] = { SPAN_ORDER_RING, SPAN_ORDER_NODE_FIRST, SPAN_ORDER_PAIRWISE };
+
+	for (int i = 0; i < 3; i++) {
+		uint64_t bytes[2] = { 0, 0 };
+
+		for (int causal = 0; causal < 2; causal++) {
+			attention_case c = case_of(8, 64, orders[i]);
+			struct ops *x;
+
+			c.tokens = 16 * 64;
+			c.grouping = GROUP_TWO_EVEN;
+			c.layout = SPAN_LAYOUT_ZIGZAG;
+			c.mask = causal ? SPAN_MASK_CAUSAL : SPAN_MASK_FULL;
+			x = make_ops(&c);
+			for (int32_t r = 0; r < 8; r++)
+				bytes[causal] += x->statistics[r].forward.bytes_inside_planned +
+				                 x->statistics[r].forward.bytes_between_planned;
+			free_ops(x);
+		}
+		cr_assert_eq(4 * bytes[1], 3 * bytes[0], "order %d: %llu of %llu", orders[i],
+		             (unsigned long long)bytes[1], (unsigned long long)bytes[0]);
+	}
+}
+
 /* ---- memory ---- */
 
 static size_t round_up(double bytes)
@@ -181,7 +216,9 @@ static size_t formula(const attention_case *c, int32_t ranks, int pending, int r
 {
 	double s = (double)c->tokens / ranks, d = c->head_size, element = span_dtype_bytes(c->dtype);
 	double rows = (double)c->batch * c->query_heads * s;
-	double block = 2 * (double)c->batch * c->kv_heads * s * d * element;
+	double digests = round_up(2.0 * c->batch * c->kv_heads * 8); /* of a tile */
+	double block = 2 * (double)c->batch * c->kv_heads * s * d * element +
+	               s / c->tile * digests;
 	double gradients = 2 * (double)c->batch * c->kv_heads * s * d * sizeof(float);
 	int buffers = ranks > 2 ? 2 : 1;
 	size_t bytes = 0;

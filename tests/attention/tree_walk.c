@@ -268,3 +268,33 @@ void walk_sent_parts(const tree_walk *w, int32_t rank, const int32_t *group, int
 		}
 	}
 }
+
+/* Tiles of a block up to the last one that a query of a rank sees. */
+static int64_t tiles_seen(const tree_walk *w, int32_t rank, int32_t block)
+{
+	int64_t seen = 0;
+
+	for (int64_t q = 0; q < span_layout_rank_tiles(w->layout, rank); q++)
+		for (int64_t k = 0; k < span_layout_rank_tiles(w->layout, block); k++)
+			if (k >= seen && sees(w, span_layout_tile_at(w->layout, rank, q),
+			                      span_layout_tile_at(w->layout, block, k)))
+				seen = k + 1;
+	return seen;
+}
+
+int64_t walk_sent_tiles(const tree_walk *w, int32_t to, int32_t block)
+{
+	int64_t most = tiles_seen(w, to, block);
+
+	for (int32_t t = 0; t < span_order_steps(w->order, to); t++) {
+		const span_order_step *step = span_order_step_at(w->order, to, t);
+
+		for (int32_t i = 0; i < step->n_sends; i++) {
+			int64_t on = step->sends[i].block != block ? 0
+				: walk_sent_tiles(w, step->sends[i].peer, block);
+
+			most = on > most ? on : most;
+		}
+	}
+	return most;
+}

@@ -34,6 +34,10 @@ int walk_pending(const tree_walk *walk, int32_t rank);
 /* Most parts of one own key tile's dK and dV that wait at once at their owner. */
 int walk_returns(const tree_walk *walk, int32_t rank);
 
+/* Tiles of `block` that go to a rank in a message: from the first to the last that a query sees of
+ * that rank or of any that the block reaches through it. */
+int64_t walk_sent_tiles(const tree_walk *walk, int32_t to, int32_t block);
+
 /* Messages with gradients that `rank` sends: parts of one tile in all, to the ranks of its own
  * group and to others; group [P]. */
 void walk_sent_parts(const tree_walk *walk, int32_t rank, const int32_t *group,

@@ -5,7 +5,12 @@
  *
  * A ring is one circle of all places; node-first has a circle for each group. In a circle of
  * n ranks, n blocks stand in n slots and move one rank a step: a rank meets each of them once
- * in n steps, and never two in one step. */
+ * in n steps, and never two in one step.
+ *
+ * Blocks move to lower places, and round from the first to the last. Under a causal mask with a
+ * zigzag layout the ranks below a block's own see all of it, those above only its earlier
+ * half: so the ranks that need less stand at the end of each journey, and what they do not
+ * need is left behind (attention/program_gather.c). */
 #include "topo/order/order.h"
 
 #include <assert.h>
@@ -61,7 +66,7 @@ static void go_round(struct journey *journey, int32_t first, int32_t n, int32_t 
 	int32_t previous = journey->carrier;
 
 	for (int32_t i = 0; i < n; i++) {
-		int32_t rank = order->rank_at[first + (slot + i) % n];
+		int32_t rank = order->rank_at[first + (slot - i + n) % n];
 		int32_t post = start + i - 1;
 
 		if (!span_order_needs(order, rank, journey->block))
@@ -77,11 +82,11 @@ static void go_round(struct journey *journey, int32_t first, int32_t n, int32_t 
 	}
 }
 
-/* Circle g takes the blocks of the circles before it, nearest circle first, n at a time: the
+/* Circle g takes the blocks of the circles after it, nearest circle first, n at a time: the
  * m-th of them stands in slot m mod n from step n (1 + floor(m / n)) on. In even circles that
  * is the owner's local index, so a block stays on one rail.
  *
- * The circle before g, of k ranks, has begun with that block in step k floor(m / k) <= m,
+ * The circle after g, of k ranks, has begun with that block in step k floor(m / k) <= m,
  * which is before n (1 + floor(m / n)) > m: the block is always there in time. */
 static void route_circles(struct journey *journey, const struct circles *circles, int32_t home)
 {
@@ -94,7 +99,7 @@ static void route_circles(struct journey *journey, const struct circles *circles
 	go_round(journey, circles->first[home], circles->first[home + 1] - circles->first[home],
 	         local, 0, 1);
 	for (int32_t d = 1; d < circles->count; d++) {
-		int32_t g = (home + d) % circles->count;
+		int32_t g = (home - d + circles->count) % circles->count;
 		int32_t n = circles->first[g + 1] - circles->first[g];
 
 		go_round(journey, circles->first[g], n, m % n, n * (1 + m / n), 0);
