@@ -198,6 +198,23 @@ static span_nccl_sample last_of(const char *text, const char *name,
 	return sample;
 }
 
+/* -C measures what launching takes, under the same columns but for one heading. */
+Test(nccl_log, times_of_the_processor_are_no_times)
+{
+	const char *text = "# all_reduce_perf\n"
+	                   "#  size  count  type  redop  root  cputime  algbw  busbw #wrong\n"
+	                   "   1024    256 float    sum    -1     3.10   0.33   0.49      0\n"
+	                   "#  size  count  type  redop  root     time  algbw  busbw #wrong\n"
+	                   "   1024    256 float    sum    -1    20.10   0.05   0.08      0\n";
+	span_nccl_log log;
+
+	cr_assert_eq(read_text(text, "x", &nothing, &log), SPAN_OK, "%s", log_captured());
+	cr_assert_eq(log.n, 1);
+	cr_assert_eq(log.without_time, 1);
+	cr_assert_eq(log.samples[0].us, 20.10);
+	span_nccl_log_free(&log);
+}
+
 Test(nccl_log, the_collective_comes_from_command_name_or_bandwidths)
 {
 	const span_nccl_log_options given = { SPAN_REDUCE, SPAN_TREE, SPAN_LL, 3, 2 };

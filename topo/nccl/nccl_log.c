@@ -30,6 +30,7 @@ struct reader {
 
 	int perf;        /* collective of the last X_perf; -2: none yet */
 	int root;        /* is there a column of that name; -1: no heading yet */
+	int cputime;     /* instead of time */
 	int algo, proto; /* that the environment forces */
 	int ranks, gpus; /* by "# Rank" lines; by "nThread", "GPUS=" or "-g" */
 	int nodes;       /* by "# span:" lines */
@@ -341,8 +342,8 @@ static span_status take_row(struct reader *reader, const struct log_row *row)
 	if (reader->torn)
 		log->n--;
 	reader->torn = 0;
-	log->without_time += row->masked != 0;
-	if (row->masked || !row->bytes)
+	log->without_time += row->masked || reader->cputime;
+	if (row->masked || reader->cputime || !row->bytes)
 		return SPAN_OK;
 	status = add_sample(reader, row);
 	if (status)
@@ -422,6 +423,7 @@ static span_status read_line(struct reader *reader, char *line)
 	read_told(reader, line);
 	if (is_heading(line)) {
 		reader->root = strstr(line, "root") != NULL;
+		reader->cputime = strstr(line, "cputime") != NULL;
 		end_run(reader);
 		return SPAN_OK;
 	}
