@@ -1,5 +1,4 @@
 /* span-tune fit: from logs to a profile. */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,17 +37,12 @@ static span_status append(struct gathered *gathered, const span_nccl_log *log)
 }
 
 /* A log that holds nothing usable is told and passed over; the others still make a profile. */
-static span_status gather(const struct tune *tune, const char *path, struct gathered *gathered)
+static span_status gather(const struct tune *tune, const char *path, struct gathered *gathered,
+                          span_profile *profile)
 {
-	FILE *file = strcmp(path, "-") ? fopen(path, "re") : stdin;
 	span_nccl_log log;
-	span_status status;
+	span_status status = tune_read_log(path, &tune->said, &log, profile);
 
-	if (!file)
-		return span_fail(SPAN_EIO, "%s: %s", path, strerror(errno));
-	status = span_nccl_log_read(file, path, &tune->said, &log);
-	if (file != stdin)
-		fclose(file);
 	if (status == SPAN_EPARSE) {
 		gathered->refused++;
 		return SPAN_OK;
@@ -56,7 +50,7 @@ static span_status gather(const struct tune *tune, const char *path, struct gath
 	if (status)
 		return status;
 	gathered->read++;
-	status = append(gathered, &log);
+	status = log.n ? append(gathered, &log) : SPAN_OK;
 	span_nccl_log_free(&log);
 	return status;
 }
@@ -127,14 +121,8 @@ static span_status read_all(struct tune *tune, struct gathered *gathered, span_p
 {
 	span_status status = SPAN_OK;
 
-	for (int i = 0; i < tune->n_words && !status; i++) {
-		if (tune_is_json(tune->words[i])) {
-			status = tune_read_nvbandwidth(tune->words[i], profile);
-			gathered->read += !status;
-		} else {
-			status = gather(tune, tune->words[i], gathered);
-		}
-	}
+	for (int i = 0; i < tune->n_words && !status; i++)
+		status = gather(tune, tune->words[i], gathered, profile);
 	if (!status && gathered->n)
 		status = fit_logs(tune, gathered, profile);
 	if (!status && !gathered->read)
@@ -172,9 +160,10 @@ const struct tune_command command_fit = {
 	.least_words = 1,
 	.most_words = 4096,
 	.help = "LOG is what nccl-tests printed, as it was kept: any version, behind mpirun, with\n"
-		"lines of NCCL INFO between; - is standard input. What a log does not say (a sweep\n"
-		"that kept only rows) the options say. Repeats of a size make the noise known: run\n"
-		"tests twice. --base keeps the name, numbers and curves of a profile, and adds.\n"
+		"lines of NCCL INFO between; or its JSON (-J FILE); - is standard input. What a log\n"
+		"does not say (a sweep that kept only rows) the options say. Repeats of a size make\n"
+		"the noise known: run tests twice. --base keeps the name, numbers and curves of a\n"
+		"profile, and adds.\n"
 		"To let the plugin choose, measure algorithms apart: NCCL_ALGO=Ring, NCCL_ALGO=NVLS.\n"
 		"The profile goes to --output, a report of noise and residuals to standard output.\n\n"
 		"Examples:\n"

@@ -8,22 +8,7 @@
 #include "plugin/tune/tune.h"
 #include "topo/log.h"
 
-enum { FILE_BYTES = 16 << 20,
-       VALUES = 65536 };
-
-bool tune_is_json(const char *path)
-{
-	FILE *file = strcmp(path, "-") ? fopen(path, "re") : NULL;
-	int c = EOF;
-
-	if (!file)
-		return false;
-	do
-		c = getc(file);
-	while (isspace(c));
-	fclose(file);
-	return c == '{';
-}
+enum { VALUES = 65536 };
 
 /* A cell of a matrix: a number, or one as text; "N/A" is none. */
 static bool cell_value(const json_t *cell, double *value)
@@ -90,52 +75,44 @@ static span_status add_test(span_profile *profile, const json_t *test, int32_t s
 	return span_profile_set_number(profile, &number);
 }
 
-static span_status add_tests(const char *path, const json_t *root, span_profile *profile)
+static span_status add_tests(const char *path, const json_t *tests, span_profile *profile,
+                             int *added)
 {
-	const json_t *tests = json_object_get(json_object_get(root, "nvbandwidth"), "testcases");
 	double *values = malloc(VALUES * sizeof(*values));
 	char text[SPAN_PROFILE_MAX_TEXT + 1];
 	const char *slash = strrchr(path, '/');
 	int32_t source;
 	span_status status;
-	int added = 0;
 
 	snprintf(text, sizeof(text), "nvbandwidth: %.200s, 1e9 bytes a second",
 	         slash ? slash + 1 : path);
 	status = values ? span_profile_add_source(profile, text, &source)
 	                : span_fail(SPAN_ENOMEM, "%s: no memory", path);
 	for (size_t i = 0; i < json_array_size(tests) && !status; i++)
-		status = add_test(profile, json_array_get(tests, i), source, values, &added);
+		status = add_test(profile, json_array_get(tests, i), source, values, added);
 	free(values);
-	if (!status && !added)
-		return span_fail(SPAN_EPARSE, "%s: JSON, but none of nvbandwidth's test cases in it",
-		                 path);
 	return status;
 }
 
-span_status tune_read_nvbandwidth(const char *path, span_profile *profile)
+span_status tune_read_nvbandwidth(const char *text, size_t bytes, const char *path,
+                                  span_profile *profile)
 {
 	json_error_t error;
-	json_t *root;
-	span_status status;
-	FILE *file = fopen(path, "re");
-	long bytes;
+	json_t *root = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, &error), *tests;
+	span_status status = SPAN_OK;
+	int added = 0;
 
-	if (!file)
-		return span_fail(SPAN_EIO, "%s: cannot be opened", path);
-	fseek(file, 0, SEEK_END);
-	bytes = ftell(file);
-	rewind(file);
-	if (bytes > FILE_BYTES) {
-		fclose(file);
-		return span_fail(SPAN_EPARSE, "%s: longer than %d bytes", path, FILE_BYTES);
-	}
-	root = json_loadf(file, JSON_REJECT_DUPLICATES, &error);
-	fclose(file);
 	if (!root)
 		return span_fail(SPAN_EPARSE, "%s:%d:%d: %s", path, error.line, error.column,
 		                 error.text);
-	status = add_tests(path, root, profile);
+	tests = json_object_get(json_object_get(root, "nvbandwidth"), "testcases");
+	if (json_array_size(tests))
+		status = add_tests(path, tests, profile, &added);
 	json_decref(root);
+	if (!status && !added)
+		return span_fail(SPAN_EPARSE,
+		                 "%s: JSON, but neither results of nccl-tests nor test cases of "
+		                 "nvbandwidth in it",
+		                 path);
 	return status;
 }

@@ -113,8 +113,15 @@ double tune_row_us(const struct tune_row *row, int algo, int proto);
 /* Sizes to show: from option or profile, in powers of two; at most TUNE_MAX_BYTES of them. */
 int tune_sizes(const struct tune *tune, const struct tune_decision *decision, double *bytes);
 
+/* --- what fit reads ------------------------------------------------------------------------ */
+
+/* Read a log, "-" for standard input, of whatever kind (read.c): measurements of nccl-tests, as
+ * text or JSON, into *log, and nvbandwidth's JSON into the profile, which leaves *log empty. */
+span_status tune_read_log(const char *path, const span_nccl_log_options *said, span_nccl_log *log,
+                          span_profile *profile);
+
 /* Machine numbers out of nvbandwidth's JSON, for a profile (nvbandwidth.c). */
-span_status tune_read_nvbandwidth(const char *path, span_profile *profile);
-bool tune_is_json(const char *path);
+span_status tune_read_nvbandwidth(const char *text, size_t bytes, const char *path,
+                                  span_profile *profile);
 
 #endif

@@ -34,7 +34,7 @@ fuzzers()
 	order      fuzz_order  -                orders
 	rules      fuzz_rules  -                rules
 	profile    fuzz_profile -               ../../plugin/profiles
-	nccl-log   fuzz_nccl_log -              nccl-tests
+	nccl-log   fuzz_nccl_log -              nccl-tests nccl-json
 	END
 }
 

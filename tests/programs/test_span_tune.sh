@@ -89,7 +89,33 @@ equal "a machine number with its spread" \
 echo '{"a": [1, ' >broken.json
 expect "broken JSON is refused by line and column" 2 '' 'broken.json:2:' fit broken.json
 echo '{"a": 1}' >other.json
-expect "other JSON is refused" 2 '' "none of nvbandwidth's" fit other.json
+expect "other JSON is refused" 2 '' 'neither results of nccl-tests nor' fit other.json
+expect "and passed over beside others" 1 'AllReduce +4 +1 +NVLS/Simple' 'other.json: JSON' \
+	fit other.json "${g4[@]}" -o beside.profile
+
+# The rows of a log as nccl-tests writes them into JSON. --coll, --algo and --proto for the text
+# say what the JSON says by itself.
+python3 - "$logs/wayne_h100_quiet_all_reduce.txt" >rows.json <<'END'
+import json, sys
+rows = [line.split() for line in open(sys.argv[1])]
+rows = [r for r in rows if len(r) == 13 and r[0].isdigit() and r[2] == "float"]
+times = lambda r, i: {"time": float(r[i]), "alg_bw": float(r[i + 1]), "bus_bw": float(r[i + 2])}
+devices = [{"rank": i, "group": 0, "hostname": "h", "device_info": "H100"} for i in (0, 2)]
+json.dump({"version": 3, "args": ["/opt/all_reduce_perf"],
+           "env": ["NCCL_PROTO=Simple", "NCCL_ALGO=Ring"],
+           "config": {"nthreads": 1, "ngpus": 2, "devices": devices},
+           "results": [{"size": int(r[0]), "out_of_place": times(r, 5), "in_place": times(r, 9)}
+                       for r in rows]}, sys.stdout)
+END
+expect "fit reads the JSON of nccl-tests" 0 'AllReduce +4 +1 +Ring/Simple +31 +31' '' \
+	fit rows.json -o json.profile
+"$tool" fit "$logs/wayne_h100_quiet_all_reduce.txt" --coll AllReduce --algo Ring --proto Simple \
+	--ranks 4 --nodes 1 -o text.profile >report 2>&1
+equal "and makes of it what it makes of the text" "$(grep -vE '^(name|source)' json.profile)" \
+	"$(grep -vE '^(name|source)' text.profile)"
+"$tool" fit - <rows.json >stdin.profile 2>report
+grep -q '^curve AllReduce Ring/Simple ranks 4 nodes 1' stdin.profile && pass ||
+	fail "fit of JSON from standard input"
 
 # --- predict, table, explain ---------------------------------------------------------------
 

@@ -74,8 +74,7 @@ static void copy_word(const char *c, char *word, size_t bytes)
 	word[n] = '\0';
 }
 
-/* The single name that a list of NCCL_ALGO or NCCL_PROTO gives; -1 where it is a real list. */
-static int single(const char *text, int (*number)(const char *))
+int log_single(const char *text, int (*number)(const char *))
 {
 	char word[32];
 	int found;
@@ -99,9 +98,10 @@ static void read_environment(struct reader *reader, const char *line)
 		if (!algo && !proto)
 			continue;
 		if (algo || !i)
-			reader->algo = algo ? single(algo + strlen(says[i]), span_algo_number) : -1;
+			reader->algo = algo ? log_single(algo + strlen(says[i]), span_algo_number) : -1;
 		if (proto || !i)
-			reader->proto = proto ? single(proto + strlen(also[i]), span_proto_number) : -1;
+			reader->proto = proto ? log_single(proto + strlen(also[i]), span_proto_number)
+			                      : -1;
 	}
 }
 
@@ -110,7 +110,7 @@ static int told_number(const char *word, int (*number)(const char *), int n)
 {
 	if (isdigit((unsigned char)*word))
 		return atoi(word) < n ? atoi(word) : -1;
-	return single(word, number);
+	return log_single(word, number);
 }
 
 /* "AllReduce: 1024 Bytes -> Algo RING proto SIMPLE ..." */

@@ -11,7 +11,9 @@
  *     and NCCL's own "N Bytes -> Algo A proto P";
  *   - the name of the file (the collective);
  *   - the ratio of bus to algorithm bandwidth (the collective and the ranks).
- * No line is trusted: lines are cut at 4,096 bytes and rows are bounded. */
+ * No line is trusted: lines are cut at 4,096 bytes and rows are bounded. Newer versions write
+ * the same as JSON too (-J FILE). With -C the times are what launching took on the processor:
+ * such rows count as rows without a time. */
 #ifndef SPAN_NCCL_LOG_H
 #define SPAN_NCCL_LOG_H
 
@@ -25,7 +27,7 @@ typedef struct {
 	int32_t proto; /* SPAN_PROTO_ANY */
 	int32_t ranks; /* 0: nobody said */
 	int32_t nodes; /* 0: nobody said */
-	int32_t line;
+	int32_t line;  /* of the text; of JSON the result, from 1 */
 	uint64_t bytes; /* of the larger buffer, as the size column has it */
 	double us;          /* out of place */
 	double us_in_place; /* 0: not measured */
@@ -50,6 +52,12 @@ typedef struct {
 span_status span_nccl_log_read(FILE *file, const char *name, const span_nccl_log_options *options,
                                span_nccl_log *log);
 
+/* The same from the JSON of nccl-tests (topo/json/json_nccl_tests.c). What it says goes before
+ * the name of the file; there is always one run.
+ * Returns SPAN_EUNSUPPORTED, without a message, for JSON that has no results of nccl-tests. */
+span_status span_nccl_log_read_json(const char *text, size_t bytes, const char *name,
+                                    const span_nccl_log_options *options, span_nccl_log *log);
+
 void span_nccl_log_free(span_nccl_log *log);
 
 /* --- the pieces, for tests and for each other --------------------------------------------- */
@@ -69,6 +77,9 @@ struct log_row {
  * 1, 0, or -1 if no heading was seen. A line of numbers alone continues a torn row: has_head
  * is 0. */
 int log_row_read(char *line, int root, struct log_row *row);
+
+/* The single name that a value of NCCL_ALGO or NCCL_PROTO gives; -1 where it is a real list. */
+int log_single(const char *text, int (*number)(const char *));
 
 /* The collective that a text names, such as "all_reduce_perf" or "run2_allreduce.txt": its
  * number, -1 for one that NCCL does not tune, -2 for none. The last name counts. */
