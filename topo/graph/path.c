@@ -164,12 +164,19 @@ static span_path_class class_over(const struct search *search, int32_t node,
 	return class > path->path_class ? class : path->path_class;
 }
 
+/* NCCL keeps a path by the link that leads back, and looks for one of the same class. It gives up a
+ * machine where it finds none, unless a path is already known that the link only widens. */
+static bool widens(const struct search *search, const struct path_edge *edge)
+{
+	return search->work->as_nccl && search->reach[edge->to].path.bandwidth != 0;
+}
+
 /* A GPU hands on only from one NVLink to another. */
 static bool passes(const struct search *search, int32_t node, const struct path_edge *edge)
 {
 	const struct graph_node *nodes = search->work->machine->nodes;
 
-	if (!edge->usable)
+	if (!edge->usable || (edge->one_way && !widens(search, edge)))
 		return false;
 	if (node == search->base || nodes[node].kind != SPAN_NODE_GPU)
 		return true;

@@ -21,7 +21,8 @@ struct path_edge {
 	span_link_class link_class;
 	double bandwidth, latency;
 	span_confidence confidence;
-	bool usable;           /* there is a link back, and this view counts its class */
+	bool usable;           /* this view counts its class */
+	bool one_way;          /* there is no link of the class back */
 };
 
 /* path_edge.c */

@@ -68,7 +68,8 @@ static void fill(struct path_work *work)
 			.to = link->to, .order = i, .link_class = link->link_class,
 			.bandwidth = bandwidth, .latency = link->latency,
 			.confidence = link->bandwidth > 0 ? link->confidence : SPAN_UNKNOWN,
-			.usable = counts(work, link) && has_way_back(machine, link)
+			.usable = counts(work, link),
+			.one_way = !has_way_back(machine, link)
 		};
 	}
 	/* Each start has moved to the next one's place. */

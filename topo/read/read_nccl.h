@@ -115,4 +115,9 @@ span_status nccl_add_below_cpu(struct nccl_reader *reader, const struct xml_elem
 span_status nccl_add_key(struct nccl_keys *keys, int32_t host, uint64_t bus, int32_t node);
 span_status nccl_add_links(struct nccl_reader *reader);
 
+/* --- read_nccl_join.c: switches that show themselves as several --------------------------- */
+
+/* Once all links but those between processors are there. Nodes are numbered anew. */
+span_status nccl_join_switches(struct nccl_reader *reader);
+
 #endif

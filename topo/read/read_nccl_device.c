@@ -281,62 +281,18 @@ static span_status add_template_gpu(struct nccl_reader *reader, const struct xml
 
 /* --- PCI trees ---------------------------------------------------------------------------- */
 
-/* Broadcom switches of generation 4 and 5 that carry their full bandwidth between all ports, yet
- * show themselves as an upper and a lower level (NCCL 2.28.9, src/graph/topo.cc). level: 0 upper,
- * 1 lower. 0: it is none. */
-static int broadcom_generation(const struct xml_element *pci, int level)
-{
-	int32_t vendor = nccl_int(pci, "vendor", 0), device = nccl_int(pci, "device", 0);
-	int32_t subvendor = nccl_int(pci, "subsystem_vendor", 0);
-	int32_t subdevice = nccl_int(pci, "subsystem_device", 0) & ~0xfff;
-
-	if (vendor != 0x1000 || nccl_pci_type(pci) != PCI_BRIDGE || xml_child(pci, "gpu") ||
-	    xml_child(pci, "nic"))
-		return 0;
-	if (device == 0xc010 && subvendor == 0x1000 && subdevice == 0xa000)
-		return 4;
-	if (device == 0xc030 && subvendor == 0x1000 && subdevice == level * 0x1000)
-		return 5;
-	return 0;
-}
-
 static span_status add_pci(struct nccl_reader *reader, const struct xml_element *pci,
                            struct spot spot);
 
 static span_status add_children(struct nccl_reader *reader, const struct xml_element *pci,
-                                struct spot spot, int broadcom);
-
-/* The lower level of a Broadcom switch: its children stand directly below the upper one. */
-static span_status join_level(struct nccl_reader *reader, const struct xml_element *pci,
-                              struct spot spot)
-{
-	span_status status;
-	uint64_t bus;
-
-	nccl_odd(reader, ODD_BROADCOM, pci);
-	/* As NCCL marks it, so that it is not joined with more when it is read again. */
-	reader->machine->nodes[spot.parent].pci_subsystem |= 0xffff;
-	if (!nccl_bus(nccl_text(pci, "busid"), &bus))
-		return nccl_fail(reader, pci, "<pci> without a busid such as 0000:65:00.0");
-	status = nccl_add_key(&reader->pci_keys, spot.host, bus, spot.parent);
-	return status ? status : add_children(reader, pci, spot, 0);
-}
-
-/* broadcom: generation of the switch they are below, 0: none. */
-static span_status add_children(struct nccl_reader *reader, const struct xml_element *pci,
-                                struct spot spot, int broadcom)
+                                struct spot spot)
 {
 	const struct xml_element *child;
 	span_status status = SPAN_OK;
 
-	for (child = pci->first; !status && child; child = child->next) {
-		if (strcmp(child->name, "pci") != 0)
-			continue;
-		if (broadcom && broadcom_generation(child, 1) == broadcom)
-			status = join_level(reader, child, spot);
-		else
+	for (child = pci->first; !status && child; child = child->next)
+		if (strcmp(child->name, "pci") == 0)
 			status = add_pci(reader, child, spot);
-	}
 	return status;
 }
 
@@ -354,7 +310,7 @@ static span_status add_bridge(struct nccl_reader *reader, const struct xml_eleme
 	if (!status)
 		status = describe_pci(reader, pci, spot.parent, number);
 	spot.parent = number;
-	return status ? status : add_children(reader, pci, spot, broadcom_generation(pci, 0));
+	return status ? status : add_children(reader, pci, spot);
 }
 
 static span_status add_pci(struct nccl_reader *reader, const struct xml_element *pci,

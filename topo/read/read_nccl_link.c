@@ -310,5 +310,7 @@ span_status nccl_add_links(struct nccl_reader *reader)
 		while (machine->nodes[node].kind != SPAN_NODE_CPU);
 		status = add_pci_links(reader, cpu, machine->nodes[node].host);
 	}
+	if (!status)
+		status = nccl_join_switches(reader);
 	return status ? status : add_socket_links(reader);
 }
