@@ -50,8 +50,8 @@ SPAN_API span_status span_gather_choose_ring(const span_ring *ring, const span_c
                                              span_gather_choice *choice);
 
 /* What a gather costs on the topology's own links when the ranks stand in another order: rank i on
- * nodes[i], which are the ring's devices, each once (span_ring_other). A flat ring then goes from
- * nodes[i] to nodes[i + 1]; node-first goes from group to group as `nodes` meets them.
+ * nodes[i], which are the ring's devices, each once (span_ring_other). A flat ring then leads from
+ * nodes[i + 1] to nodes[i]; node-first goes from group to group as `nodes` meets them.
  * SPAN_EINVAL, SPAN_ENOMEM; SPAN_EUNSUPPORTED when neighbours have no path, and above
  * SPAN_GATHER_WALKED ranks for all kinds but the ring. */
 SPAN_API span_status span_gather_cost_nodes(const span_ring *ring, const int32_t *nodes,

@@ -1,4 +1,4 @@
-/* One hop of a flat ring: what every rank's message to the next costs when all are under way.
+/* One hop of a flat ring: what every rank's message to the one before costs when all are under way.
  *
  * All messages are equally long, so the fullest link decides: those that share it end together,
  * and those that end before them take nothing of it. With that, rings are priced that are too
@@ -15,7 +15,7 @@ static span_status count_takers(const struct span_cost_network *network, int32_t
 {
 	for (int32_t i = 0; i < network->ranks; i++) {
 		struct cost_route route;
-		span_status status = cost_find_route(network, i, (i + 1) % network->ranks, &route);
+		span_status status = cost_find_route(network, (i + 1) % network->ranks, i, &route);
 
 		if (status)
 			return status;
@@ -35,7 +35,7 @@ static double slowest(const struct span_cost_network *network, const int32_t *ta
 		struct cost_route route;
 		double share = INFINITY;
 
-		if (cost_find_route(network, i, (i + 1) % network->ranks, &route))
+		if (cost_find_route(network, (i + 1) % network->ranks, i, &route))
 			continue; /* counted before, so it has one */
 		for (int32_t k = 0; k < route.n; k++)
 			share = fmin(share, network->bandwidth[route.links[k]] /
