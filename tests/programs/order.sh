@@ -95,6 +95,7 @@ try "torchrun's ranks" lines 1 '[0, 1, 2, 3]' --emit torch "$host"
 try "into a file" "$tool" order --emit slurm -o "$work/hosts" "$cluster"
 try "of as many lines" test "$(wc -l <"$work/hosts")" -eq 48
 try "a wrong option" refuses 'order: --emit "pbs"; it is rankfile' --emit pbs -o "$work/hosts" "$host"
+try "two formats" refuses 'order: --emit torch is a format of its own' --emit torch --format svg "$host"
 try "leaves the file as it was" test "$(wc -l <"$work/hosts")" -eq 48
 
 # --- options -----------------------------------------------------------------------------

@@ -136,7 +136,11 @@ for command in show paths lint; do
 	try "$command: no such file" bad "No such file" $command nothing.xml
 	try "$command: a folder" bad "$work" $command "$work"
 done
-try "no such command is no such file" bad "shwo: No such file" shwo
+try "no such command" bad '"shwo" is neither a command nor a file' shwo
+try "no such command is no such file" bad "shwo.xml: No such file" shwo.xml
+try "explain: one device and a file" bad 'is a file; expected "span-topo explain A B' explain gpu0 \
+	"$root/tests/data/topologies/matrices/smi-two-sockets.txt"
+try "show: --ring without a picture" bad "--ring is for --format svg" show --ring "$small"
 try "explain: one device" bad 'expected "span-topo explain A B' explain gpu0
 try "explain: no such device" bad '"gpu9" is not in' explain gpu0 gpu9 "$small"
 try "explain: a switch" bad "paths are between" explain gpu0 pci0 "$small"

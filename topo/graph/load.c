@@ -101,7 +101,8 @@ span_status source_slurp(FILE *file, const char *name, char **text, size_t *byte
 		return span_fail(SPAN_ENOMEM, "%s: no memory for its text", name);
 	if (ferror(file)) {
 		free(buffer);
-		return span_fail(SPAN_EIO, "%s: %s", name, strerror(errno));
+		return span_fail(SPAN_EIO, "%s: %s; a topology source is a file that can be read",
+		                 name, strerror(errno));
 	}
 	if (used > READER_MAX_BYTES) {
 		free(buffer);

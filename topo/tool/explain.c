@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "topo/json/json.h"
 #include "topo/log.h"
@@ -349,12 +350,23 @@ static span_status tell_json(const struct story *story, FILE *out)
 
 /* --- the command -------------------------------------------------------------------------- */
 
+/* Two words, of which the second is a file: one device is missing. */
+static span_status check_words(const struct tool *tool)
+{
+	if (tool->n_words == 2 && access(tool->words[1], F_OK) == 0)
+		return span_fail(SPAN_EINVAL, "explain: \"%.60s\" is a file; expected \"span-topo "
+		                 "explain A B [SOURCE]\"", tool->words[1]);
+	return SPAN_OK;
+}
+
 static int run_explain(struct tool *tool)
 {
 	struct story story = { 0 };
 	span_topo *topo = NULL;
-	span_status status = tool_load(tool, 2, &topo);
+	span_status status = check_words(tool);
 
+	if (!status)
+		status = tool_load(tool, 2, &topo);
 	if (!status)
 		status = find_out(topo, tool->words, &story);
 	if (!status)

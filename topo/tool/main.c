@@ -1,6 +1,7 @@
 /* span-topo: see a machine or a cluster, check it, get the rank order. */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "topo/log.h"
 #include "topo/tool/tool.h"
@@ -80,12 +81,26 @@ static int close_output(FILE *file, const char *name, int code)
 	return EXIT_BAD;
 }
 
+/* A first word that is no command is a source; one that is neither is mostly mistyped. */
+static bool is_mistyped(const char *word)
+{
+	const size_t letters = strspn(word, "abcdefghijklmnopqrstuvwxyz");
+
+	if (letters == 0 || word[letters] || strcmp(word, "host") == 0 || access(word, F_OK) == 0)
+		return false;
+	span_fail(SPAN_EINVAL, "\"%.60s\" is neither a command nor a file; see span-topo --help",
+	          word);
+	return true;
+}
+
 static int run(int argc, char **argv)
 {
 	struct tool tool = { .command = argc > 1 ? find_command(argv[1]) : NULL };
 	bool named = tool.command != NULL;
 	int code;
 
+	if (!named && argc > 1 && is_mistyped(argv[1]))
+		return EXIT_BAD;
 	if (!named)
 		tool.command = &command_show;
 	if (!tool_options(&tool, argc - named, argv + named, &code))

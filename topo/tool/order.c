@@ -76,6 +76,9 @@ static span_status read_options(const struct tool *tool, struct wanted *wanted)
 	if (!status && emit)
 		status = emit_format_parse(emit, &wanted->format);
 	wanted->emits = emit != NULL;
+	if (!status && emit && !tool_format_is(tool, "text"))
+		status = span_fail(SPAN_EINVAL, "order: --emit %s is a format of its own; leave "
+		                   "--format out", emit);
 	return status;
 }
 

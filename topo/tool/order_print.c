@@ -175,8 +175,9 @@ static void print_lanes(const struct wanted *wanted, const struct result *result
 		        " through a switch\nevery ring takes the same port.\n");
 		return;
 	}
-	fprintf(out, "\n%d ring%s that share no lane, %.5g GB/s each, usable both ways\n",
-	        result->n_lanes, result->n_lanes == 1 ? "" : "s", result->lane_bandwidth / 1e9);
+	fprintf(out, "\n%d ring%s no lane, %.5g GB/s each, usable both ways\n",
+	        result->n_lanes, result->n_lanes == 1 ? " that shares" : "s that share",
+	        result->lane_bandwidth / 1e9);
 	for (int32_t r = 0; r < result->n_lanes; r++)
 		for (int32_t i = 0; i < n;)
 			i = print_stretch(result, result->lanes + (size_t)r * n, i, true, out);

@@ -173,5 +173,9 @@ const struct tool_command command_paths = {
 	.summary = "class and GB/s from every device to every device",
 	.formats = "text json",
 	.most_words = 1,
+	.help = "Examples:\n"
+		"  span-topo paths topo.xml\n"
+		"  span-topo paths --as-nccl topo.xml\n"
+		"  span-topo paths --format json topo.xml | jq '.paths[].class' | sort | uniq -c\n",
 	.run = run_paths,
 };

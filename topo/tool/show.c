@@ -3,6 +3,7 @@
 
 #include "topo/graph/graph.h"
 #include "topo/json/json.h"
+#include "topo/log.h"
 #include "topo/picture/svg.h"
 #include "topo/span_ring.h"
 #include "topo/tool/text.h"
@@ -192,8 +193,13 @@ static span_status show_picture(const struct tool *tool, const span_topo *topo)
 static int run_show(struct tool *tool)
 {
 	span_topo *topo = NULL;
-	span_status status = tool_load(tool, 0, &topo);
+	span_status status = SPAN_OK;
 
+	if (tool_value(tool, "ring") && !tool_format_is(tool, "svg"))
+		status = span_fail(SPAN_EINVAL, "show: --ring is for --format svg; span-topo order "
+		                   "tells the ring as text");
+	if (!status)
+		status = tool_load(tool, 0, &topo);
 	if (!status && !tool_out(tool))
 		status = SPAN_EIO;
 	if (!status && tool_format_is(tool, "json"))
