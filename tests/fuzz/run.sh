@@ -24,6 +24,7 @@ fuzzers()
 {
 	cat <<-END
 	topo       fuzz_topo   -                topologies lint crashers
+	tell       fuzz_tell   -                topologies lint crashers nccl-random
 	hwloc      fuzz_hwloc  -                topologies/hwloc crashers
 	nccl       fuzz_reader read_nccl_xml    topologies/nccl lint
 	json       fuzz_reader read_topo_json   machines
