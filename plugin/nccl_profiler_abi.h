@@ -8,14 +8,21 @@
  *   - stopEvent and recordEventState come without the context, so a handle must find its way.
  *   - A collective stops when it has been launched, not when it has ended: its end is that of
  *     its channels, whose events come later, from another thread, as its children.
- *   - Any handle may be NULL. The mask is one int of the process, which each init overwrites.
+ *   - Any handle may be NULL, but up to v4 NCCL tells nothing of a launch whose group got none.
+ *   - Operations of the network may belong to another process, whose rank this one's NIC serves:
+ *     then parent and context are addresses there.
+ *   - Up to v3 a collective's channels are how many may run, from v4 on how many do.
+ *   - The mask is one int of the process, which each init overwrites.
  *   - Texts of descriptors belong to NCCL. */
 #ifndef SPAN_PLUGIN_NCCL_PROFILER_ABI_H
 #define SPAN_PLUGIN_NCCL_PROFILER_ABI_H
 
+#include <sys/types.h>
+
 #include "plugin/nccl_abi.h"
 
 enum nccl_event {
+	NCCL_EVENT_GROUP = 1 << 0, /* a launch; comes unasked with any of the others */
 	NCCL_EVENT_COLL = 1 << 1,
 	NCCL_EVENT_P2P = 1 << 2,
 	NCCL_EVENT_PROXY_OP = 1 << 3,
@@ -130,6 +137,12 @@ struct nccl_p2p_v5 {
 	void *parent_group;
 };
 
+struct nccl_proxy_op {
+	pid_t pid; /* of the process whose collective it is */
+	uint8_t channel;
+	int peer, steps, chunk, is_send;
+};
+
 struct nccl_kernel_channel {
 	uint8_t channel;
 	uint64_t clock; /* of the GPU, nanoseconds; from v4 on */
@@ -140,6 +153,7 @@ struct nccl_event_v1 {
 	union {
 		struct nccl_coll_v1 coll;
 		struct nccl_p2p_v1 p2p;
+		struct nccl_proxy_op proxy;
 	};
 };
 
@@ -148,6 +162,7 @@ struct nccl_event_v2 {
 	union {
 		struct nccl_coll_v2 coll;
 		struct nccl_p2p_v2 p2p;
+		struct nccl_proxy_op proxy;
 	};
 };
 

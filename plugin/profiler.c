@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "plugin/options.h"
 
@@ -57,6 +58,13 @@ static struct span_record *open_handle(void *handle, enum handle_kind *kind)
 	return (state / STATES & 15u) == (bits >> 2 & 15u) && state % STATES == LIVE ? record : NULL;
 }
 
+void *span_profiler_group(void)
+{
+	static struct span_record nothing; /* free for ever: nobody writes to it */
+
+	return &nothing;
+}
+
 /* --- the life of a record ----------------------------------------------------------------- */
 
 /* The next record in turn, unless it is being filled or waits to be launched: then it is the
@@ -88,7 +96,7 @@ void *span_profiler_begin(span_profiler *profiler, const struct span_record *wha
 	if (!profiler || !(record = claim(profiler, &use)))
 		return NULL;
 	record->p2p = what->p2p;
-	record->by_channels = profiler->version > 2;
+	record->counted = profiler->version > 3;
 	record->channels = what->channels;
 	record->warps = what->warps;
 	record->peer = what->peer;
@@ -154,10 +162,10 @@ void *span_profiler_channel(void *parent, uint64_t gpu_clock)
 	return (void *)((uintptr_t)parent | CHANNEL);
 }
 
-void *span_profiler_proxy(void *parent)
+void *span_profiler_proxy(void *parent, pid_t process)
 {
 	enum handle_kind kind;
-	struct span_record *record = open_handle(parent, &kind);
+	struct span_record *record = process == getpid() ? open_handle(parent, &kind) : NULL;
 
 	if (!record || kind != EVENT)
 		return NULL;
@@ -200,7 +208,7 @@ uint64_t span_record_time(const struct span_record *record)
 	uint64_t first = atomic_load(&record->first), last = atomic_load(&record->last);
 
 	if (!span_record_used(record) || !ended || ended < atomic_load(&record->begun) ||
-	    (record->by_channels && ended < record->channels) || last <= first)
+	    (record->counted && ended < record->channels) || last <= first)
 		return 0;
 	return last - first;
 }

@@ -31,7 +31,8 @@ struct span_record {
 	_Atomic int32_t ended, begun;        /* children: channels, or proxy operations */
 	_Atomic uint64_t first, last;        /* of its children, nanoseconds of `clock` */
 	_Atomic int clock;
-	bool p2p, by_channels;               /* children are channels */
+	bool p2p;
+	bool counted;                        /* `channels` are how many run */
 	uint8_t channels, warps;
 	int32_t peer;                        /* p2p, else the root */
 	uint64_t sequence, count;            /* elements */
@@ -77,9 +78,13 @@ void span_profiler_close(span_profiler *profiler);
  * when it was dropped. */
 void *span_profiler_begin(span_profiler *profiler, const struct span_record *what);
 
-/* A child begins: a channel's kernel (with the GPU's clock, or 0), or a proxy operation. */
+/* A handle for a group: not NULL, and nothing comes of it. */
+void *span_profiler_group(void);
+
+/* A child begins: a channel's kernel (with the GPU's clock, or 0), or a proxy operation; NULL when
+ * that is of another process, where alone its parent could be read. */
 void *span_profiler_channel(void *parent, uint64_t gpu_clock);
-void *span_profiler_proxy(void *parent);
+void *span_profiler_proxy(void *parent, pid_t process);
 
 /* recordEventState and stopEvent, for handles of any kind and NULL. */
 void span_profiler_record(void *handle, int state, const struct nccl_state_args *args);

@@ -44,7 +44,9 @@ static int start(void *context, void **handle, void *descriptor)
 	else if (event->head.type8 == NCCL_EVENT_P2P)
 		*handle = start_p2p(context, event->head.rank, &event->p2p);
 	else if (event->head.type8 == NCCL_EVENT_PROXY_OP)
-		*handle = span_profiler_proxy(event->head.parent);
+		*handle = span_profiler_proxy(event->head.parent, event->proxy.pid);
+	else if (event->head.type8 == NCCL_EVENT_GROUP)
+		*handle = span_profiler_group();
 	return NCCL_SUCCESS;
 }
 

@@ -46,6 +46,8 @@ static int start(void *context, void **handle, void *descriptor)
 		*handle = start_p2p(context, &event->p2p);
 	else if (event->head.type8 == NCCL_EVENT_KERNEL_CHANNEL)
 		*handle = span_profiler_channel(event->head.parent, event->kernel.clock);
+	else if (event->head.type8 == NCCL_EVENT_GROUP)
+		*handle = span_profiler_group();
 	return NCCL_SUCCESS;
 }
 

@@ -220,6 +220,7 @@ Test(profiler, the_versions_before_4_are_named_by_their_events)
 		cr_assert(mask & kinds[i]);
 		profilers[i]->start(context, &handle, events[i]);
 		child.head.parent = handle;
+		child.proxy.pid = getpid();
 		profilers[i]->start(context, &below, &child);
 		usleep(100);
 		profilers[i]->stop(below);
@@ -234,6 +235,87 @@ Test(profiler, the_versions_before_4_are_named_by_their_events)
 		cr_assert_geq(json_number_value(json_object_get(args, "us")), 100);
 		json_decref(trace);
 	}
+}
+
+/* Up to 2.27 NCCL tells of no task in a group without a handle. */
+Test(profiler, a_group_has_a_handle_up_to_v4)
+{
+	struct nccl_event_v1 old = { .head = { .type8 = NCCL_EVENT_GROUP } };
+	struct nccl_event_v5 new = { .head = { .type64 = NCCL_EVENT_GROUP } };
+	const struct nccl_profiler_v1 *const profilers[] = { &ncclProfiler_v1, &ncclProfiler_v2,
+		                                             &ncclProfiler_v3 };
+	int mask;
+	void *context = profiler_run_open(folder, NULL, &mask), *handle = NULL;
+	json_t *trace;
+
+	for (int i = 0; i < 3; i++, handle = NULL) {
+		profilers[i]->start(context, &handle, &old);
+		cr_assert(handle);
+		profilers[i]->stop(handle);
+	}
+	ncclProfiler_v4.start(context, &handle, &old);
+	cr_assert(handle);
+	ncclProfiler_v4.stop(handle);
+	ncclProfiler_v5.start(context, &handle, &new);
+	cr_assert_null(handle, "from v5 on it is not needed");
+	ncclProfiler_v5.finalize(context);
+	trace = read_trace();
+	cr_assert_eq(json_array_size(json_object_get(trace, "traceEvents")), 1, "and is no event");
+	json_decref(trace);
+}
+
+/* The NIC beside this rank may send for a rank of another process. */
+Test(profiler, what_another_process_began_is_not_looked_at)
+{
+	struct nccl_event_v1 event = { .head = { .type8 = NCCL_EVENT_PROXY_OP,
+		                                 .parent = (void *)(uintptr_t)0x5a5a5a5a0000 } };
+	void *handle = &event;
+
+	event.proxy.pid = getpid() + 1;
+	ncclProfiler_v1.start(NULL, &handle, &event);
+	cr_assert_null(handle);
+	handle = &event;
+	ncclProfiler_v2.start(NULL, &handle, &event);
+	cr_assert_null(handle);
+}
+
+/* Some events of v3, each on one of eight channels. */
+static void run_v3(int events, const char *func)
+{
+	struct nccl_event_v3 event = { .head = { .type8 = NCCL_EVENT_COLL, .rank = 3 } };
+	struct nccl_event_v3 child = { .head = { .type8 = NCCL_EVENT_KERNEL_CHANNEL } };
+	void *context = NULL, *handle = NULL;
+	int mask;
+
+	setenv("SPAN_TRACE", folder, 1);
+	ncclProfiler_v3.init(&context, &mask);
+	event.coll.comm_hash = 0xabc;
+	event.coll.func = func;
+	event.coll.datatype = "ncclFloat32";
+	event.coll.count = 10;
+	event.coll.channels = 8;
+	for (int i = 0; i < events; i++) {
+		ncclProfiler_v3.start(context, &handle, &event);
+		ncclProfiler_v3.stop(handle);
+		child.head.parent = handle;
+		ncclProfiler_v3.start(context, &handle, &child);
+		usleep(1);
+		ncclProfiler_v3.stop(handle);
+	}
+	ncclProfiler_v3.finalize(context);
+}
+
+/* Up to v3 a collective says how many channels it may have, not how many it has. */
+Test(profiler, in_v3_fewer_channels_may_end_than_are_told)
+{
+	json_t *trace, *args;
+
+	run_v3(1, "AllReduce");
+	trace = read_trace();
+	args = json_object_get(json_array_get(json_object_get(trace, "traceEvents"), 1), "args");
+	cr_assert_str_eq(json_string_value(json_object_get(args, "clock")), "host");
+	cr_assert_gt(json_number_value(json_object_get(args, "us")), 0);
+	json_decref(trace);
 }
 
 Test(profiler, a_folder_that_is_not_there_is_no_harm)
