@@ -371,7 +371,9 @@ void span_profiler_close(span_profiler *profiler)
 {
 	if (!profiler)
 		return;
-	if (span_profiler_write(profiler))
+	if (!atomic_load(&profiler->known))
+		say(profiler->logger, "nothing was told of a communicator; it leaves no trace");
+	else if (span_profiler_write(profiler))
 		say(profiler->logger, "the trace of rank %d could not be written to %s",
 		    profiler->rank, profiler->folder);
 	else

@@ -71,7 +71,8 @@ struct span_profiler_start {
  * as expected, which was said. *mask is what NCCL shall call us for. */
 span_profiler *span_profiler_open(const struct span_profiler_start *start, int *mask);
 
-/* Write what was recorded and give the memory back for the next communicator. */
+/* Write what was recorded and give the memory back for the next communicator. One that no event
+ * has named, up to v3, leaves no files. */
 void span_profiler_close(span_profiler *profiler);
 
 /* A collective, send or receive begins; `what` has the plain members. Returns its handle, NULL

@@ -41,21 +41,24 @@ static const struct datatype *datatype_of(const struct span_record *record)
 	return &unknown;
 }
 
-/* Bytes of the larger buffer, as nccl-tests counts; 0 when the data type is unknown. */
-static uint64_t record_bytes(const span_profiler *profiler, const struct span_record *record)
+/* Bytes of the larger buffer, as nccl-tests counts; false when the data type or the number of
+ * ranks that it takes is unknown. */
+static bool record_bytes(const span_profiler *profiler, const struct span_record *record,
+                         uint64_t *bytes)
 {
-	uint64_t bytes = record->count * (uint64_t)datatype_of(record)->bytes;
+	uint64_t ranks = profiler->ranks > 0 ? (uint64_t)profiler->ranks : 0, factor = 1;
 	int coll = span_coll_number(record->func);
 
 	if (!record->p2p && (coll == SPAN_ALL_GATHER || coll == SPAN_REDUCE_SCATTER))
-		bytes *= (uint64_t)(profiler->ranks > 0 ? profiler->ranks : 0);
-	return bytes;
+		factor = ranks;
+	*bytes = record->count * (uint64_t)datatype_of(record)->bytes * factor;
+	return datatype_of(record)->bytes && factor;
 }
 
-/* Bus bandwidth over algorithm bandwidth (nccl-tests, PERFORMANCE.md). */
+/* Bus bandwidth over algorithm bandwidth (nccl-tests, PERFORMANCE.md); the ranks are known. */
 static double bus_factor(const span_profiler *profiler, const struct span_record *record)
 {
-	double ranks = profiler->ranks > 0 ? profiler->ranks : 1;
+	double ranks = profiler->ranks;
 
 	switch (record->p2p ? -1 : span_coll_number(record->func)) {
 	case SPAN_ALL_REDUCE:
@@ -85,17 +88,19 @@ static void put_text(FILE *file, const char *text)
 	fputc('"', file);
 }
 
-/* The members that trace and lines share. */
+/* The members that trace and lines share. What is not known is left out. */
 static void put_members(FILE *file, const span_profiler *profiler,
                         const struct span_record *record)
 {
-	uint64_t bytes = record_bytes(profiler, record), time = span_record_time(record);
+	uint64_t bytes, time = span_record_time(record);
+	bool sized = record_bytes(profiler, record, &bytes);
 	int clock = time ? atomic_load(&record->clock) : SPAN_CLOCK_LAUNCH;
 
 	fprintf(file, "\"func\": ");
 	put_text(file, record->func);
-	fprintf(file, ", \"bytes\": %" PRIu64 ", \"count\": %" PRIu64 ", \"datatype\": ", bytes,
-	        record->count);
+	if (sized)
+		fprintf(file, ", \"bytes\": %" PRIu64, bytes);
+	fprintf(file, ", \"count\": %" PRIu64 ", \"datatype\": ", record->count);
 	put_text(file, record->datatype);
 	if (record->p2p) {
 		fprintf(file, ", \"peer\": %d", record->peer);
@@ -108,8 +113,11 @@ static void put_members(FILE *file, const span_profiler *profiler,
 	}
 	fprintf(file, ", \"channels\": %d, \"clock\": \"%s\"", record->channels, clock_names[clock]);
 	if (time)
-		fprintf(file, ", \"us\": %.3f, \"algbw_GBps\": %.3f, \"busbw_GBps\": %.3f",
-		        (double)time * 1e-3, (double)bytes / (double)time,
+		fprintf(file, ", \"us\": %.3f", (double)time * 1e-3);
+	if (time && sized)
+		fprintf(file, ", \"algbw_GBps\": %.3f", (double)bytes / (double)time);
+	if (time && sized && profiler->ranks > 0)
+		fprintf(file, ", \"busbw_GBps\": %.3f",
 		        (double)bytes / (double)time * bus_factor(profiler, record));
 }
 
@@ -174,12 +182,14 @@ static const char *perf_name(int coll)
  * clock that saw its end. */
 static void put_sample(FILE *file, const span_profiler *profiler, const struct span_record *record)
 {
-	uint64_t time = span_record_time(record), bytes = record_bytes(profiler, record);
+	uint64_t time = span_record_time(record), bytes;
 	int coll = record->p2p ? -2 : span_coll_number(record->func);
-	double algbw = time ? (double)bytes / (double)time : 0;
+	double algbw;
 
-	if (!time || !bytes || coll < 0 || profiler->ranks < 2)
+	if (!record_bytes(profiler, record, &bytes) || !time || !bytes || coll < 0 ||
+	    profiler->ranks < 2)
 		return;
+	algbw = (double)bytes / (double)time;
 	fprintf(file, "# span: ranks %d nodes %d %s ALGO=%s PROTO=%s\n", profiler->ranks,
 	        profiler->nodes, perf_name(coll), record->algo, record->proto);
 	fprintf(file, "%12" PRIu64 " %12" PRIu64 " %s none -1 %.2f %.3f %.3f N/A\n", bytes,

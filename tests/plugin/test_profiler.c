@@ -318,6 +318,26 @@ Test(profiler, in_v3_fewer_channels_may_end_than_are_told)
 	json_decref(trace);
 }
 
+Test(profiler, what_takes_the_number_of_ranks_is_left_out_where_nobody_tells_it)
+{
+	json_t *trace, *args;
+
+	run_v3(1, "AllGather");
+	trace = read_trace();
+	args = json_object_get(json_array_get(json_object_get(trace, "traceEvents"), 1), "args");
+	cr_assert(json_object_get(args, "us"));
+	cr_assert_null(json_object_get(args, "bytes"));
+	cr_assert_null(json_object_get(args, "algbw_GBps"));
+	cr_assert_null(json_object_get(args, "busbw_GBps"));
+	json_decref(trace);
+}
+
+Test(profiler, a_communicator_that_no_event_names_leaves_no_files)
+{
+	run_v3(0, NULL);
+	cr_assert_eq(rmdir(folder), 0, "%s is not empty", folder);
+}
+
 Test(profiler, a_folder_that_is_not_there_is_no_harm)
 {
 	int mask;
