@@ -1,6 +1,7 @@
 /* Rules laid over evidence, size by size. */
 #include "plugin/decide.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 
 #include "plugin/evidence.h"
@@ -12,6 +13,7 @@
 struct match {
 	const struct span_rule *rule;
 	uint64_t from, to;
+	bool is_sure; /* or only for some of the communicators that may ask */
 };
 
 /* One collective under way. */
@@ -29,8 +31,10 @@ struct work {
 /* Whether NCCL without a cost table runs what a rule wants. LL128 corrupts data where links do
  * not keep 128 bytes together, and only the table says where; CollNetDirect and PAT have
  * conditions that are not passed; algorithms have collectives. */
-static enum span_flat flat_of(const struct span_rule *rule, int32_t nodes)
+static enum span_flat flat_of(const struct span_rule *rule, const struct span_question *question)
 {
+	int nvls = question->nodes == 1 ? SPAN_NVLS : SPAN_NVLS_TREE;
+
 	if (rule->proto == SPAN_LL128)
 		return SPAN_FLAT_NEVER;
 	if (rule->algo == SPAN_RING)
@@ -41,12 +45,13 @@ static enum span_flat flat_of(const struct span_rule *rule, int32_t nodes)
 		return SPAN_FLAT_ALWAYS;
 	if (rule->proto != SPAN_SIMPLE)
 		return SPAN_FLAT_NEVER;
-	if (rule->algo == (nodes == 1 ? SPAN_NVLS : SPAN_NVLS_TREE))
+	if (rule->algo == nvls && !question->any_size)
 		return SPAN_FLAT_NVLS;
 	return rule->algo == SPAN_COLLNET_CHAIN ? SPAN_FLAT_COLLNET : SPAN_FLAT_NEVER;
 }
 
-static struct span_choice choice_of(const struct span_rule *rule, int32_t nodes)
+static struct span_choice choice_of(const struct span_rule *rule,
+                                    const struct span_question *question)
 {
 	struct span_choice choice = {
 		.chunk = rule->chunk,
@@ -57,13 +62,24 @@ static struct span_choice choice_of(const struct span_rule *rule, int32_t nodes)
 		.algo = (int8_t)rule->algo,
 		.proto = (int8_t)rule->proto,
 		.reason = SPAN_BY_RULE,
-		.flat = (uint8_t)flat_of(rule, nodes),
+		.flat = (uint8_t)flat_of(rule, question),
 	};
 
 	return choice;
 }
 
 /* --- borders -------------------------------------------------------------------------------- */
+
+static bool fill_match(const struct span_question *question, struct match *match)
+{
+	if (question->any_size) {
+		match->is_sure = span_rule_is_for_all(match->rule);
+		return span_rule_may_match(match->rule, &match->from, &match->to);
+	}
+	match->is_sure = true;
+	return span_rule_matches(match->rule, question->ranks, question->nodes, &match->from,
+	                         &match->to);
+}
 
 static span_status find_matches(struct work *work)
 {
@@ -73,9 +89,7 @@ static span_status find_matches(struct work *work)
 
 	for (int32_t i = 0; rules && i < rules->n; i++) {
 		match.rule = &rules->rules[i];
-		if (match.rule->coll != work->coll ||
-		    !span_rule_matches(match.rule, question->ranks, question->nodes, &match.from,
-		                       &match.to))
+		if (match.rule->coll != work->coll || !fill_match(question, &match))
 			continue;
 		if (work->n_matches == MAX_MATCHES)
 			return span_fail(SPAN_EUNSUPPORTED,
@@ -136,7 +150,9 @@ static span_status add_segment(const struct work *work, uint64_t first,
 
 		if (first < match->from || first > match->to)
 			continue;
-		choice = choice_of(match->rule, work->question->nodes);
+		if (!match->is_sure)
+			break;
+		choice = choice_of(match->rule, work->question);
 		if (is_shadowed(choices, n, &choice))
 			continue;
 		if (n == MAX_RULES_FOR)
@@ -190,6 +206,13 @@ static span_status decide_coll(const struct span_question *question,
 	return status;
 }
 
+static bool can_be(const struct span_question *question)
+{
+	return question->any_size ||
+	       (question->nodes >= 1 && question->nodes <= question->ranks &&
+	        question->ranks <= SPAN_PROFILE_MAX_RANKS);
+}
+
 span_status span_decide(const struct span_question *question, span_table **table)
 {
 	struct match *matches = NULL;
@@ -197,8 +220,7 @@ span_status span_decide(const struct span_question *question, span_table **table
 	span_table *made = NULL;
 	span_status status;
 
-	if (question->ranks < 1 || question->nodes < 1 || question->ranks < question->nodes ||
-	    question->ranks > SPAN_PROFILE_MAX_RANKS)
+	if (!can_be(question))
 		return span_fail(SPAN_EINVAL, "span_decide: %d ranks on %d nodes", question->ranks,
 		                 question->nodes);
 	status = span_evidence_prepare(question->profile, question->ranks, question->nodes,

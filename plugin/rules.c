@@ -410,3 +410,17 @@ bool span_rule_matches(const struct span_rule *rule, int32_t ranks, int32_t node
 	*to = rule->to > UINT64_MAX / times - 1 ? UINT64_MAX : (rule->to + 1) * times - 1;
 	return true;
 }
+
+/* One of a single rank asks nothing. */
+bool span_rule_is_for_all(const struct span_rule *rule)
+{
+	return !rule->per_rank && rule->ranks.low <= 2 && rule->ranks.high == INT32_MAX &&
+	       rule->nodes.low <= 1 && rule->nodes.high == INT32_MAX;
+}
+
+bool span_rule_may_match(const struct span_rule *rule, uint64_t *from, uint64_t *to)
+{
+	*from = rule->from;
+	*to = rule->per_rank ? UINT64_MAX : rule->to;
+	return rule->registered < 0;
+}

@@ -20,7 +20,8 @@
  * per=rank      from and to count bytes divided by ranks
  * chunk=SIZE    bytes a step works on (NCCL 2.30 and later)
  *
- * The first rule that matches and is to be had wins. */
+ * The first rule that matches and is to be had wins. In NCCL 2.19 and 2.20 only rules for any
+ * ranks and nodes act, and none after one that is for some: it may be meant. */
 #ifndef SPAN_PLUGIN_RULES_H
 #define SPAN_PLUGIN_RULES_H
 
@@ -69,5 +70,11 @@ void span_rules_free(struct span_rules *rules);
 /* Whether a rule may be used by a communicator, and then for which bytes. */
 bool span_rule_matches(const struct span_rule *rule, int32_t ranks, int32_t nodes,
                        uint64_t *from, uint64_t *to);
+
+/* Whether a rule means every communicator, and then for the same bytes. */
+bool span_rule_is_for_all(const struct span_rule *rule);
+
+/* Whether a rule may be used by some communicator, and the bytes for which it then may be. */
+bool span_rule_may_match(const struct span_rule *rule, uint64_t *from, uint64_t *to);
 
 #endif

@@ -98,30 +98,59 @@ static uint64_t digest_of(const struct session *session, const span_table *table
 	return digest;
 }
 
+static void describe_size(const struct span_tuner_start *start, char *room, size_t bytes)
+{
+	if (start->any_size)
+		snprintf(room, bytes, "communicators of any size, which this NCCL does not tell");
+	else
+		snprintf(room, bytes, "%zu ranks on %zu node%s", start->ranks, start->nodes,
+		         start->nodes == 1 ? "" : "s");
+}
+
+/* Which file, and how many of its rules cannot be used and why. */
+static void describe_rules(const struct session *session, char *room, size_t bytes)
+{
+	const struct span_rules *rules = &session->rules;
+	char unsure[64] = "";
+	int n = 0;
+
+	for (int32_t i = 0; i < rules->n; i++)
+		n += !span_rule_is_for_all(&rules->rules[i]);
+	if (session->start->any_size)
+		snprintf(unsure, sizeof(unsure), ", for some ranks or nodes %d", n);
+	snprintf(room, bytes, "rules %.200s (%d, unused for regBuff %d%s), ",
+	         session->options.rules, rules->n, rules->unused, unsure);
+}
+
 static void say_what_decides(const struct session *session, const span_table *table)
 {
 	const struct span_tuner_start *start = session->start;
-	char rules[MESSAGE_BYTES] = "", profile[MESSAGE_BYTES] = "";
+	char size[64], rules[MESSAGE_BYTES] = "", profile[MESSAGE_BYTES] = "";
 
+	describe_size(start, size, sizeof(size));
 	if (*session->options.rules)
-		snprintf(rules, sizeof(rules), "rules %.200s (%d, unused for regBuff %d), ",
-		         session->options.rules, session->rules.n, session->rules.unused);
+		describe_rules(session, rules, sizeof(rules));
 	if (session->profile)
 		snprintf(profile, sizeof(profile), "profile \"%.200s\", ",
 		         span_profile_name(session->profile));
 	say(session, NCCL_LOG_INFO,
-	    "%zu ranks on %zu node%s: %s%sdecision %016" PRIx64 ", the same on every rank%s",
-	    start->ranks, start->nodes, start->nodes == 1 ? "" : "s", rules, profile,
+	    "%s: %s%sdecision %016" PRIx64 ", the same on every rank%s", size, rules, profile,
 	    digest_of(session, table),
 	    start->flat ? "; this NCCL shows no cost table: only rules sure to run act" : "");
+}
+
+static int32_t count_of(size_t n)
+{
+	return n <= INT32_MAX ? (int32_t)n : 0;
 }
 
 static span_table *decide(const struct session *session)
 {
 	const struct span_tuner_start *start = session->start;
 	struct span_question question = {
-		.ranks = start->ranks <= INT32_MAX ? (int32_t)start->ranks : 0,
-		.nodes = start->nodes <= INT32_MAX ? (int32_t)start->nodes : 0,
+		.ranks = count_of(start->ranks),
+		.nodes = count_of(start->nodes),
+		.any_size = start->any_size,
 		.rules = &session->rules,
 		.profile = session->profile,
 		.constants = start->constants,

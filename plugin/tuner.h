@@ -6,6 +6,7 @@
 #ifndef SPAN_PLUGIN_TUNER_H
 #define SPAN_PLUGIN_TUNER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -17,6 +18,7 @@
 struct span_tuner_start {
 	size_t ranks;
 	size_t nodes;
+	bool any_size;                                /* not told apart: both are 0 */
 	nccl_logger *logger;                          /* NULL: none */
 	const struct nccl_nvl_domains *domains;       /* NULL: not told */
 	const struct nccl_tuner_constants *constants; /* NULL: not told */

@@ -276,6 +276,50 @@ Test(decide, nothing_to_say_is_a_table_that_says_so)
 	span_table_free(table);
 }
 
+/* Rules for all act, up to the first rule that may be for the one that asks; evidence, NVLS and
+ * trees of NVLS, which are for one node or for several, do not. */
+Test(decide, where_communicators_cannot_be_told_apart_rules_for_all_of_them_act)
+{
+	static const struct {
+		const char *rules;
+		int algo, proto;
+	} cases[] = {
+		{ "allreduce,0,-1,ring,ll,-1,-1,-1", SPAN_RING, SPAN_LL },
+		{ "allreduce,0,-1,ring,ll,-1,1+,2+", SPAN_RING, SPAN_LL },
+		{ "allreduce,0,-1,ring,ll,-1,-1,3+", -1, -1 },
+		{ "allreduce,0,-1,ring,ll,-1,2+,-1", -1, -1 },
+		{ "allreduce,0,-1,ring,ll,-1,-1,2-1000000", -1, -1 },
+		{ "allreduce,0,-1,ring,ll,-1,1-1000000,-1", -1, -1 },
+		{ "allreduce,0,-1,ring,ll,-1,-1,-1,per=rank", -1, -1 },
+		{ "allreduce,0,-1,ring,ll,-1,-1,-1,-1,1", -1, -1 },
+		{ "allreduce,0,-1,tree,ll,-1,-1,8\nallreduce,0,-1,ring,ll,-1,-1,-1", -1, -1 },
+		{ "allreduce,0,9,tree,ll,-1,-1,8,per=rank\nallreduce,0,-1,ring,ll,-1,-1,-1", -1, -1 },
+		{ "allreduce,0,9,tree,ll,-1,-1,8\nallreduce,0,-1,ring,ll,-1,-1,-1", SPAN_RING,
+		  SPAN_LL },
+		{ "allreduce,0,-1,tree,ll,-1,-1,8,-1,0\nallreduce,0,-1,ring,ll,-1,-1,-1", SPAN_RING,
+		  SPAN_LL },
+		{ "allreduce,0,-1,nvls,simple,-1,-1,-1", -1, -1 },
+		{ "allreduce,0,-1,nvlstree,simple,-1,-1,-1", -1, -1 },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct span_question question = { .any_size = true };
+		int algo = -1, proto = -1, channels = 0;
+		struct span_rules rules;
+		span_table *table;
+
+		cr_assert_eq(span_rules_parse(cases[i].rules, strlen(cases[i].rules), "rules",
+		                              &rules), SPAN_OK, "%s", log_captured());
+		question.rules = &rules;
+		cr_assert_eq(span_decide(&question, &table), SPAN_OK);
+		span_table_choose_flat(table, SPAN_ALL_REDUCE, 10, 1, 1, 1, &algo, &proto, &channels);
+		cr_assert_eq(algo, cases[i].algo, "%s", cases[i].rules);
+		cr_assert_eq(proto, cases[i].proto);
+		span_table_free(table);
+		span_rules_free(&rules);
+	}
+}
+
 Test(decide, counts_that_cannot_be_are_refused)
 {
 	static const int32_t counts[][2] = { { 0, 0 }, { 0, 1 }, { 4, 0 }, { 2, 4 }, { -8, -1 } };

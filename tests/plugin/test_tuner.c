@@ -271,29 +271,69 @@ Test(tuner, communicators_of_different_size_have_their_own_answers)
 	}
 }
 
-Test(tuner, version_1_stands_aside_when_sizes_differ_until_all_have_ended)
+/* What a rank has made before it asks, "+" and "-" for communicators that begin and end. */
+static void live_through(const char *history)
 {
-	struct call call = { .coll = SPAN_ALL_REDUCE, .bytes = 1024, .pipe_ops = 1 };
-	const int ring_ll = SPAN_RING * 3 + SPAN_LL;
+	static const size_t ranks[] = { 8, 16, 16, 2, 1024 }, nodes[] = { 1, 2, 4, 2, 128 };
+	static size_t next;
 	void *none;
 
-	use_rules(RULES);
+	for (; *history; history++, next++)
+		if (*history == '-')
+			release_end(1, NULL);
+		else
+			release_init(1, ranks[next % 5], nodes[next % 5], logger, &none);
+}
+
+/* Ranks of one communicator differ in which others they belong to. */
+Test(tuner, version_1_answers_alike_whatever_else_a_rank_has_made)
+{
+	static const char *const histories[] = { "+", "++", "+-+", "+++--", "++++---", "+-++-" };
+	static const char *const ends[] = { "-", "--", "-", "-", "-", "-" };
+	struct call call = { .pipe_ops = 1 };
+	int cells[SPAN_COLLS][40], acts = 0;
+
+	use_rules("allreduce,0,4096,ring,ll,-1,-1,-1\nallreduce,4097,65536,tree,ll,-1,-1,8\n"
+	          "allreduce,0,-1,ring,simple,-1,1+,2+\nallgather,0,1M,ring,simple,2,-1,-1\n");
+	for (size_t i = 0; i < sizeof(histories) / sizeof(histories[0]); i++) {
+		live_through(histories[i]);
+		for (call.coll = 0; call.coll < SPAN_COLLS; call.coll++)
+			for (int octave = 0; octave < 40; octave++) {
+				call.bytes = (size_t)1 << octave;
+				if (!i)
+					cells[call.coll][octave] = release_ask(1, NULL, &call).cell;
+				cr_assert_eq(release_ask(1, NULL, &call).cell,
+				             cells[call.coll][octave]);
+				acts += cells[call.coll][octave] >= 0;
+			}
+		live_through(ends[i]);
+	}
+	cr_assert_gt(acts, 0);
+}
+
+/* What it cannot judge it leaves to NCCL, and what comes after it. */
+Test(tuner, version_1_takes_only_rules_for_every_communicator)
+{
+	struct call call = { .coll = SPAN_ALL_REDUCE, .pipe_ops = 1 };
+	static const struct {
+		size_t bytes;
+		int cell;
+	} cases[] = { { 1024, SPAN_RING * 3 + SPAN_LL }, { 8192, -1 }, { 65536, -1 },
+		      { 65537, SPAN_TREE * 3 + SPAN_SIMPLE }, { 1 << 20, -1 } };
+	void *none;
+
+	use_rules("allreduce,0,4096,ring,ll,-1,-1,-1\nallreduce,0,65536,tree,ll,-1,-1,8\n"
+	          "allreduce,0,100000,tree,simple,-1,-1,-1\n"
+	          "allreduce,131072,-1,ring,ll,-1,-1,-1,per=rank\n"
+	          "allreduce,0,-1,ring,simple,-1,-1,-1\n");
 	cr_assert_eq(release_ask(1, NULL, &call).cell, -1);
 	release_init(1, 8, 1, logger, &none);
-	release_init(1, 8, 1, logger, &none);
-	cr_assert_eq(release_ask(1, NULL, &call).cell, ring_ll);
-	release_init(1, 16, 2, logger, &none);
-	cr_assert_eq(release_ask(1, NULL, &call).cell, -1);
-	cr_assert(strstr(said, "communicators of different size"));
-	release_end(1, NULL);
-	release_end(1, NULL);
-	cr_assert_eq(release_ask(1, NULL, &call).cell, -1);
-	release_end(1, NULL);
-	release_init(1, 16, 2, logger, &none);
-	cr_assert_eq(release_ask(1, NULL, &call).cell, ring_ll);
-	release_init(1, 16, 4, logger, &none); /* nodes count as well */
-	cr_assert_eq(release_ask(1, NULL, &call).cell, -1);
-	release_end(1, NULL);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		call.bytes = cases[i].bytes;
+		cr_assert_eq(release_ask(1, NULL, &call).cell, cases[i].cell, "%zu bytes", call.bytes);
+	}
+	cr_assert(strstr(said, "communicators of any size"));
+	cr_assert(strstr(said, "(5, unused for regBuff 0, for some ranks or nodes 2)"), "%s", said);
 	release_end(1, NULL);
 	cr_assert_eq(release_end(1, NULL), 0); /* one too many */
 	cr_assert_eq(release_ask(1, NULL, &call).cell, -1);
@@ -420,6 +460,18 @@ Test(tuner, whatever_may_decide_shows_in_the_digest)
 	log_digest(4, 64, other);
 	cr_assert_str_neq(first, other);
 	free((char *)path);
+}
+
+/* Whichever communicator a process makes first. */
+Test(tuner, version_1_has_one_digest_for_all_sizes)
+{
+	char first[32], other[32];
+
+	use_rules(RULES);
+	log_digest(1, 8, first);
+	log_digest(4, 8, other); /* so that the next is not the same message again */
+	log_digest(1, 64, other);
+	cr_assert_str_eq(first, other);
 }
 
 Test(tuner, a_differing_file_shows_in_the_digest)

@@ -16,12 +16,11 @@ struct work {
 	int wrong;
 };
 
-/* Version 1 shares one answer among communicators of one size. */
 static void one_communicator(struct work *work, int round)
 {
 	float costs[CELLS];
 	struct call call = { .coll = SPAN_ALL_REDUCE, .pipe_ops = 1, .costs = costs };
-	size_t nodes = work->version == 1 ? 1 : 1 + (size_t)round % 2;
+	size_t nodes = 1 + (size_t)round % 2;
 	struct outcome outcome;
 	void *context;
 
