@@ -39,6 +39,7 @@ struct graph_node {
 	double latency;           /* NIC, seconds */
 	double memory;            /* CPU, GPU: bytes, 0: unknown */
 	uint64_t guid;            /* NIC: card, as the source says, or 0 */
+	bool guid_said;           /* NCCL's XML has a guid, be it 0: cards called 0 are one to NCCL */
 	char *name;               /* owned, never NULL */
 	char *bus;                /* owned, never NULL */
 	char *affinity;           /* CPU: owned text of the source, "" when unknown */

@@ -31,6 +31,20 @@ span_status path_make_edges(struct path_work *work);
 /* path_nccl.c: NCCL leads some paths another way than the shortest. */
 span_status path_reroute(struct path_work *work);
 
+/* path_near.c: of devices first .. first + n - 1 those with the widest path from `from`, of these of
+ * the best class, as numbers from 0. All of them when none is reached. */
+int32_t path_nearest(const struct machine *machine, int32_t from, int32_t first, int32_t n,
+                     int32_t *items);
+
+/* Which of n equally near NICs a GPU uses on a channel: NCCL spreads GPUs by their dev, in mirrored
+ * bits where n is a power of two. */
+int32_t path_spread(int32_t dev, int32_t n, int32_t channel);
+
+/* path_route.c: the nodes after device `from` up to device `to`, at most `room` of them, as numbers
+ * within the machine; returns how many there are. */
+int32_t path_nodes(const struct machine *machine, int32_t from, int32_t to, int32_t *nodes,
+                   int32_t room);
+
 /* path_network.c: from host to host of one machine where nothing but the network connects. */
 span_status path_over_network(const struct path_work *work);
 

@@ -102,64 +102,30 @@ static void reroute_gpus(const struct reroute *r)
 
 /* --- the GPU beside a NIC ----------------------------------------------------------------- */
 
-/* Devices first .. first + n - 1 with the widest path from `from`, of these the best class; as
- * numbers from 0. All of them when none is reached. */
-static int32_t find_nearest(const struct reroute *r, int32_t from, int32_t first, int32_t n,
-                            int32_t *items)
-{
-	struct graph_path best = { .path_class = SPAN_PATH_DIS };
-	int32_t count = 0, i;
-
-	for (i = 0; i < n; i++) {
-		const struct graph_path *path = path_at(r->machine, from, first + i);
-
-		if (path->bandwidth > best.bandwidth ||
-		    (path->bandwidth == best.bandwidth && path->path_class < best.path_class)) {
-			best = *path;
-			count = 0;
-		}
-		if (path->bandwidth == best.bandwidth && path->path_class == best.path_class)
-			items[count++] = i;
-	}
-	return count;
-}
-
 static void update_nics(const struct reroute *r, int32_t gpu)
 {
-	r->nics[gpu].n = find_nearest(r, gpu, r->work->n_gpus, r->work->n_nics, r->nics[gpu].items);
+	r->nics[gpu].n = path_nearest(r->machine, gpu, r->work->n_gpus, r->work->n_nics,
+	                                r->nics[gpu].items);
 }
 
 static void update_near_gpus(const struct reroute *r, int32_t nic)
 {
-	r->near_gpus[nic] = find_nearest(r, nic_device(r, nic), 0, r->work->n_gpus, r->gpus);
+	r->near_gpus[nic] = path_nearest(r->machine, nic_device(r, nic), 0, r->work->n_gpus,
+	                                 r->gpus);
 }
 
-static uint32_t mirror_bits(uint32_t value, uint32_t power)
-{
-	uint32_t mirrored = 0, bit, other = power >> 1;
-
-	for (bit = 1; bit < power; bit <<= 1, other >>= 1)
-		if (value & bit)
-			mirrored |= other;
-	return mirrored;
-}
-
-/* The first channel on which a GPU uses a NIC, or MOST_CHANNELS. NCCL spreads GPUs over the NICs
- * that are nearest to them by their dev, in mirrored bits where the number is a power of two. */
+/* The first channel on which a GPU uses a NIC, or MOST_CHANNELS. */
 static int32_t first_channel(const struct reroute *r, int32_t gpu, int32_t nic)
 {
 	const struct nearest *nics = &r->nics[gpu];
 	int32_t dev = r->machine->nodes[r->machine->devices[gpu]].dev, per_gpu, channel, gpus;
-	uint32_t first = (uint32_t)(dev >= 0 ? dev : gpu), n = (uint32_t)nics->n;
 
-	if (!n)
+	if (!nics->n)
 		return MOST_CHANNELS;
 	gpus = r->near_gpus[nics->items[0]];
 	per_gpu = gpus ? (nics->n + gpus - 1) / gpus : 1;
-	if ((n & (n - 1)) == 0)
-		first = mirror_bits(first, n);
 	for (channel = 0; channel < per_gpu && channel < MOST_CHANNELS; channel++) {
-		int32_t used = nics->items[(first + (uint32_t)channel) % n];
+		int32_t used = nics->items[path_spread(dev >= 0 ? dev : gpu, nics->n, channel)];
 
 		if (r->work->alias[nic_device(r, used)] == r->work->alias[nic_device(r, nic)])
 			return channel;
@@ -171,7 +137,7 @@ static int32_t first_channel(const struct reroute *r, int32_t gpu, int32_t nic)
 static int32_t local_gpu(const struct reroute *r, int32_t nic)
 {
 	int32_t known = r->work->alias[nic_device(r, nic)], best = -1, channel = MOST_CHANNELS, i;
-	int32_t n = find_nearest(r, known, 0, r->work->n_gpus, r->gpus);
+	int32_t n = path_nearest(r->machine, known, 0, r->work->n_gpus, r->gpus);
 
 	for (i = 0; i < n; i++) {
 		int32_t uses = first_channel(r, r->gpus[i], nic);

@@ -43,6 +43,15 @@ static void append_path(struct route *route, const struct machine *machine, int3
 	append_path(route, machine, first_node, via, to, depth + 1);
 }
 
+int32_t path_nodes(const struct machine *machine, int32_t from, int32_t to, int32_t *nodes,
+                   int32_t room)
+{
+	struct route route = { .nodes = nodes, .room = room };
+
+	append_path(&route, machine, 0, from, to, 0);
+	return route.count;
+}
+
 /* --- over the fabric ---------------------------------------------------------------------- */
 
 static int32_t height(const span_topo *topo, int32_t number)
