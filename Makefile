@@ -39,7 +39,7 @@ SONAME := libspan.so.$(MAJOR)$(if $(filter 0,$(MAJOR)),.$(MINOR))
 X86 := $(findstring x86_64,$(shell $(CC) -dumpmachine 2>/dev/null))
 ISA_SRC := $(addprefix attention/kernels/,avx2.c avx512.c)
 TOPO := topo $(addprefix topo/,graph read read/hwloc json host write picture lint ring cost \
-          order nccl)
+          order nccl nccl/search)
 LIB_SRC := $(wildcard $(TOPO:%=%/*.c) attention/*.c) \
            $(filter-out $(if $(X86),,$(ISA_SRC)),$(wildcard attention/kernels/*.c))
 HEADERS := $(wildcard topo/span_*.h attention/span_*.h)

@@ -167,6 +167,7 @@ static span_status add_port(struct nccl_reader *reader, const struct xml_element
 	if (!(node->latency >= 0 && node->latency < 1))
 		node->latency = 0;
 	node->guid = strtoull(nccl_text(net, "guid"), NULL, 16);
+	node->guid_said = xml_value(net, "guid") != NULL;
 	status = machine_set_text(&node->name, nccl_text(net, "name"));
 	for (direction = 0; !status && direction < 2; direction++)
 		status = machine_add_link(machine, SPAN_LINK_NETWORK, direction ? number : card,
