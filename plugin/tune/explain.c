@@ -137,11 +137,7 @@ static int run(struct tune *tune)
 
 	if (!take_words(tune, &bytes))
 		return EXIT_BAD;
-	if (!path) {
-		span_fail(SPAN_EINVAL, "explain: --profile FILE is missing");
-		return EXIT_BAD;
-	}
-	status = tune_load_profile(path, &profile);
+	status = tune_open_profile(tune, path, &profile);
 	if (!status && tune->rules)
 		status = span_rules_load(tune->rules, &rules);
 	if (!status)
@@ -163,10 +159,11 @@ const struct tune_command command_explain = {
 	.name = "explain",
 	.words = "COLL BYTES RANKS NODES",
 	.summary = "One decision: what, what else, times and reason",
-	.options = "PmRo",
+	.options = "PmRTo",
 	.least_words = 4,
 	.most_words = 4,
-	.help = "Example:\n"
-		"  span-tune explain AllReduce 64M 8 1 --profile mine.profile\n",
+	.help = "Examples:\n"
+		"  span-tune explain AllReduce 64M 8 1 --profile mine.profile\n"
+		"  span-tune explain AllReduce 64M 16 2 --topology topo.xml\n",
 	.run = run,
 };

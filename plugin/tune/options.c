@@ -31,6 +31,8 @@ static const struct {
 	{ { "base", required_argument, NULL, 'B' }, "FILE", "add to what this profile holds" },
 	{ { "profile", required_argument, NULL, 'P' }, "FILE", "the profile (default: $SPAN_PROFILE)" },
 	{ { "rules", required_argument, NULL, 'R' }, "FILE", "rules that come before the profile" },
+	{ { "topology", required_argument, NULL, 'T' }, "SOURCE",
+	  "the machine, for what the profile does not say of it" },
 	{ { "output", required_argument, NULL, 'o' }, "FILE",
 	  "write there instead of standard output" },
 	{ { "help", no_argument, NULL, 'h' }, NULL, "say this" },
@@ -194,6 +196,9 @@ static bool take(struct tune *tune, int letter, int argc, char **argv)
 		return true;
 	case 'R':
 		tune->rules = optarg;
+		return true;
+	case 'T':
+		tune->topology = optarg;
 		return true;
 	default:
 		tune->output = optarg;

@@ -284,7 +284,7 @@ static int run(struct tune *tune)
 
 	if (!tune_need(tune, "crn"))
 		return EXIT_BAD;
-	status = tune_load_profile(tune->words[0], &profile);
+	status = tune_open_profile(tune, tune->n_words ? tune->words[0] : NULL, &profile);
 	if (!status && tune->rules)
 		status = span_rules_load(tune->rules, &rules);
 	if (!status)
@@ -303,10 +303,10 @@ static int run(struct tune *tune)
 
 const struct tune_command command_plot = {
 	.name = "plot",
-	.words = "PROFILE",
+	.words = "[PROFILE]",
 	.summary = "Measured and predicted times and choices, as SVG",
-	.options = "crnftmRo",
-	.least_words = 1,
+	.options = "crnftmRTo",
+	.least_words = 0,
 	.most_words = 1,
 	.help = "Example:\n"
 		"  span-tune plot mine.profile --coll AllReduce --ranks 8 --nodes 1 -o mine.svg\n",

@@ -62,7 +62,7 @@ static int run(struct tune *tune)
 
 	if (!tune_need(tune, "crnb"))
 		return EXIT_BAD;
-	status = tune_load_profile(tune->words[0], &profile);
+	status = tune_open_profile(tune, tune->n_words ? tune->words[0] : NULL, &profile);
 	if (!status && tune->rules)
 		status = span_rules_load(tune->rules, &rules);
 	if (!status)
@@ -83,15 +83,17 @@ static int run(struct tune *tune)
 
 const struct tune_command command_predict = {
 	.name = "predict",
-	.words = "PROFILE",
+	.words = "[PROFILE]",
 	.summary = "Predicted times and choices, as JSON",
-	.options = "crnbmRo",
-	.least_words = 1,
+	.options = "crnbmRTo",
+	.least_words = 0,
 	.most_words = 1,
 	.help = "\"us\" has a time for each algorithm and protocol that was measured or that the\n"
 		"profile's constants give; \"Any/Any\" is what NCCL chose where no log said.\n"
 		"\"choice\" is what runs with the plugin and this profile.\n\n"
 		"Example:\n"
-		"  span-tune predict p.profile --coll AllReduce --ranks 8 --nodes 1 --bytes 64K 1M\n",
+		"  span-tune predict p.profile --coll AllReduce --ranks 8 --nodes 1 --bytes 64K 1M\n"
+		"  span-tune predict --topology topo.xml --coll AllReduce --ranks 16 --nodes 2 "
+		"--bytes 1M\n",
 	.run = run,
 };

@@ -53,7 +53,7 @@ static int run(struct tune *tune)
 
 	if (!tune_need(tune, "crn"))
 		return EXIT_BAD;
-	status = tune_load_profile(tune->words[0], &profile);
+	status = tune_open_profile(tune, tune->n_words ? tune->words[0] : NULL, &profile);
 	if (!status && tune->rules)
 		status = span_rules_load(tune->rules, &rules);
 	if (!status)
@@ -79,14 +79,16 @@ static int run(struct tune *tune)
 
 const struct tune_command command_table = {
 	.name = "table",
-	.words = "PROFILE",
+	.words = "[PROFILE]",
 	.summary = "What will be chosen for every size, beside NCCL's default",
-	.options = "crnftmRo",
-	.least_words = 1,
+	.options = "crnftmRTo",
+	.least_words = 0,
 	.most_words = 1,
-	.help = "NCCL's default is known where the profile describes the machine (graph.* numbers).\n"
-		"Its time is the measured one where there is one.\n\n"
+	.help = "NCCL's default is known where the profile describes the machine (graph.* numbers),\n"
+		"or --topology gives it: then NCCL's graph search is done here. Its time is the\n"
+		"measured one where there is one.\n\n"
 		"Example:\n"
-		"  span-tune table mine.profile --coll AllReduce --ranks 8 --nodes 1 --to 1G\n",
+		"  span-tune table mine.profile --coll AllReduce --ranks 8 --nodes 1 --to 1G\n"
+		"  span-tune table --topology host --coll AllReduce --ranks 32 --nodes 4\n",
 	.run = run,
 };

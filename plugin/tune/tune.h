@@ -46,7 +46,7 @@ struct tune {
 	int n_bytes;
 	double from, to; /* sizes of table and plot; 0: those of the profile */
 	double margin;
-	const char *output, *name, *base, *rules, *profile;
+	const char *output, *name, *base, *rules, *profile, *topology;
 	FILE *out;
 };
 
@@ -70,6 +70,10 @@ const char *tune_size_text(double bytes, char *room);
 const char *tune_cell_text(int algo, int proto, char *room);
 
 span_status tune_load_profile(const char *path, span_profile **profile);
+
+/* The profile that a command works on: that of `path`, with the graphs of --topology where it has
+ * none; with no path those of the machine alone. */
+span_status tune_open_profile(const struct tune *tune, const char *path, span_profile **profile);
 
 /* Options a command cannot do without; false when one is missing, which has been told. */
 bool tune_need(const struct tune *tune, const char *letters);

@@ -160,6 +160,49 @@ expect "rules come first" 0 '1G +Tree/Simple .*rule' '' table g4.profile "${ask[
 expect "and are explained by line" 0 'the rule of line 1' '' explain AllReduce 1G 4 1 \
 	--profile g4.profile --rules rules.csv
 
+# --- the machine instead of a profile ------------------------------------------------------
+
+topologies=$root/tests/data/topologies/nccl
+golden() # FILE NODES COLL CELL: the time of 64 MiB in a golden file
+{
+	python3 -c "
+import json
+cost = json.load(open('$root/tests/data/nccl-golden/$1.json'))['cost']
+i = cost['sizes'].index(67108864)
+print('%.2f' % cost['nodes']['$2']['tables']['$3']['us']['$4'][i])"
+}
+
+like_nccl() # WHAT XML GOLDEN RANKS NODES COLL CELL
+{
+	run predict --topology "$2" --coll "$6" --ranks "$4" --nodes "$5" --bytes 64M
+	equal "$1" "$(json "'%.2f' % j['rows'][0]['us']['$7']")" "$(golden "$3" "$5" "$6" "$7")"
+}
+
+h100=$topologies/oci/H100-topology.xml
+like_nccl "one node of H100" "$h100" oci__H100-topology 8 1 AllReduce NVLS/Simple
+like_nccl "64 nodes of H100" "$h100" oci__H100-topology 512 64 AllReduce NVLSTree/Simple
+like_nccl "16 nodes of A100" "$topologies/oci-oke/BM.GPU4.8.xml" oci-oke__BM.GPU4.8 128 16 \
+	AllGather Ring/LL128
+like_nccl "2 nodes of A100 without NVSwitch" "$topologies/transcribed/perlmutter-a100x4-cxi.xml" \
+	transcribed__perlmutter-a100x4-cxi 8 2 AllReduce Tree/Simple
+expect "table of a machine" 0 '64M +Ring/LL128 .*own' '' table --topology "$h100" \
+	--coll AllReduce --ranks 16 --nodes 2 --from 64M --to 64M
+expect "explain of a machine" 0 "Ring/LL128 +[0-9.]+ us  NCCL's model" '' explain AllReduce 64M 16 2 \
+	--topology "$h100"
+sed 's/^end/number comm.cc 90 spread 0 samples 0 source 0\nend/' g4.profile >cc.profile
+expect "a machine of which no capability is known" 2 '' 'compute capability' table g4.profile \
+	"${ask[@]}" --topology "synthetic:gpus:4 nics:0"
+expect "unless the profile says it; its measurements stay" 0 '1G +NVLS/Simple +4333.74 +Ring/Simple' '' table cc.profile "${ask[@]}" \
+	--topology "synthetic:gpus:4 nics:0"
+expect "another machine than the profile's" 2 '' 'of nodes of 8 GPUs, those of the topology have 4' \
+	table "$root/plugin/profiles/h100x8.profile" --coll AllReduce --ranks 16 --nodes 2 \
+	--topology "$topologies/transcribed/perlmutter-a100x4-cxi.xml"
+expect "nodes without a NIC" 2 '' 'knows nothing of AllReduce on 8 ranks, 2 nodes' table cc.profile \
+	--topology "synthetic:gpus:4 nics:0" --coll AllReduce --ranks 8 --nodes 2
+expect "a machine that is not there" 2 '' 'nowhere' table --topology nowhere "${ask[@]}"
+expect "neither profile nor machine" 2 '' 'PROFILE is missing, or --topology SOURCE' \
+	table "${ask[@]}"
+
 # --- check, compare, plot ------------------------------------------------------------------
 
 expect "check finds nothing in a good profile" 0 '0 findings' '' check g4.profile
