@@ -87,7 +87,7 @@ Test(nccl_search, hosts_of_several_kinds_are_refused)
 
 /* --- what every graph must be --------------------------------------------------------------- */
 
-/* Each channel goes through every GPU once. */
+/* Each channel goes through every GPU once. Ranks are the source's, and may leave some out. */
 static void check_channels(const char *where, const struct nccl_found *found, int32_t n_gpus)
 {
 	int32_t c, i;
@@ -99,7 +99,7 @@ static void check_channels(const char *where, const struct nccl_found *found, in
 		for (i = 0; i < n_gpus; i++) {
 			int32_t rank = found->ranks[c * n_gpus + i];
 
-			cr_assert(rank >= 0 && rank < n_gpus, "%s: rank %d", where, rank);
+			cr_assert(rank >= 0 && rank < 128, "%s: rank %d", where, rank);
 			cr_assert(!(seen[rank / 64] >> (rank % 64) & 1), "%s: rank %d twice", where,
 			          rank);
 			seen[rank / 64] |= (uint64_t)1 << (rank % 64);
