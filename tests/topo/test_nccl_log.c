@@ -146,6 +146,20 @@ Test(nccl_log, columns_of_every_version_are_told_apart)
 	        9);
 }
 
+/* -I: of each half the shortest and longest iteration, the 99th percentile, the spread in %. */
+Test(nccl_log, columns_of_iterations_are_no_times)
+{
+#define HEAD "# size count type redop root time algbw busbw #wrong i_min i_max i_p99 i_cv%\n"
+#define OUT  "34.27 0.05 0.02 0 31.10 90.20 88.01 12.5"
+#define IN   " 33.57 0.05 0.02 0 30.10 91.20 87.01 11.5"
+	one_row(HEAD "1024 256 float sum -1 " OUT IN "\n", 34.27, 33.57);
+	one_row(HEAD "1024 256 float sum -1 " OUT "\n", 34.27, 0);
+	one_row(HEAD "1024 256 float sum -1NCCL INFO torn\n" OUT IN "\n", 34.27, 33.57);
+	one_row(HEAD "1024 256 float sum -1 " OUT "NCCL INFO torn\n" IN "\n", 34.27, 33.57);
+	one_row("1024 256 float sum -1 " OUT IN "\n", 34.27, 33.57);
+	one_row("1024 256 float sum " OUT IN "\n", 34.27, 33.57);
+}
+
 Test(nccl_log, prefixes_of_launchers_and_loggers_are_passed_over)
 {
 	const char *row = "1024 256 float sum -1 34.27 0.05 0.02 0 33.57 0.05 0.02 0\n";
@@ -262,6 +276,28 @@ Test(nccl_log, ranks_and_nodes_come_from_the_list_of_ranks)
 	cr_assert_eq(log.samples[1].ranks, 8);
 	cr_assert_eq(log.samples[1].nodes, 1);
 	cr_assert_str_eq(log.gpu, "NVIDIA H100");
+	span_nccl_log_free(&log);
+}
+
+/* NCCL_TESTS_SPLIT=MOD2: ranks 0 and 2 talk, and what is printed is theirs. */
+Test(nccl_log, another_group_is_another_communicator)
+{
+	const char *list = "# nThread 1 nGpus 1 minBytes 8\n"
+			   "#  Rank  0 Group  0 Pid  1 on a device  0 [0x4f] NVIDIA H100\n"
+			   "#  Rank  1 Group  1 Pid  2 on b device  0 [0x4f] NVIDIA H100\n"
+			   "#  Rank  2 Group  0 Pid  3 on a device  1 [0x50] NVIDIA H100\n"
+			   "#  Rank  3 Group  1 Pid  4 on b device  1 [0x50] NVIDIA H100\n" ROW
+			   "# nThread 1 nGpus 1 minBytes 8\n"
+			   "#  Rank  0 Group  5 Pid  1 on a device  0 [0x4f] NVIDIA H100\n"
+			   "#  Rank  1 Group  5 Pid  2 on b device  0 [0x4f] NVIDIA H100\n" ROW;
+	span_nccl_log log;
+
+	cr_assert_eq(read_text(list, "all_reduce", &nothing, &log), SPAN_OK);
+	cr_assert_eq(log.n, 2);
+	cr_assert_eq(log.samples[0].ranks, 2);
+	cr_assert_eq(log.samples[0].nodes, 1);
+	cr_assert_eq(log.samples[1].ranks, 2);
+	cr_assert_eq(log.samples[1].nodes, 2);
 	span_nccl_log_free(&log);
 }
 

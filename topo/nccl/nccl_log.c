@@ -30,10 +30,13 @@ struct reader {
 
 	int perf;        /* collective of the last X_perf; -2: none yet */
 	int root;        /* is there a column of that name; -1: no heading yet */
+	int iterations;  /* are there columns of them; -1: no heading yet */
 	int cputime;     /* instead of time */
 	int algo, proto; /* that the environment forces */
 	int ranks, gpus; /* by "# Rank" lines; by "nThread", "GPUS=" or "-g" */
 	int nodes;       /* by "# span:" lines */
+	int group, in_group; /* of the first "# Rank", and how many are of it */
+	int split;           /* others are not: NCCL_TESTS_SPLIT made several communicators */
 	int n_hosts;
 	char (*hosts)[HOST_BYTES];
 	int n_told;
@@ -152,13 +155,26 @@ static void read_host(struct reader *reader, const char *host)
 		memcpy(reader->hosts[reader->n_hosts++], word, sizeof(word));
 }
 
+/* Whether a rank belongs to the communicator that is measured: that of the first. */
+static int is_of_group(struct reader *reader, const char *rank)
+{
+	const char *word = strstr(rank, "Group ");
+	int group = word ? (int)strtol(word + strlen("Group "), NULL, 10) : 0;
+
+	if (!reader->in_group)
+		reader->group = group;
+	reader->split |= group != reader->group;
+	reader->in_group += group == reader->group;
+	return group == reader->group;
+}
+
 /* "#   Rank  0 Group  0 Pid  123 on host device  0 [0x4f] NVIDIA A100" */
 static void read_rank(struct reader *reader, char *line)
 {
 	char *rank = strstr(line, "Rank "), *host = strstr(line, " on "), *gpu;
 	int number;
 
-	if (!rank || !host || !strstr(host, " device "))
+	if (!rank || !host || !strstr(host, " device ") || !is_of_group(reader, rank))
 		return;
 	number = (int)strtol(rank + strlen("Rank "), NULL, 10);
 	if (number >= 0 && number < SPAN_PROFILE_MAX_RANKS && number + 1 > reader->ranks)
@@ -218,6 +234,8 @@ static void end_run(struct reader *reader)
 	if (reader->first == log->n)
 		return;
 	coll = collective_of(reader);
+	if (reader->split)
+		reader->ranks = reader->in_group;
 	/* One GPU a process is one of many under mpirun; several are all there are. */
 	if (!ranks)
 		ranks = reader->ranks ? reader->ranks : reader->gpus > 1 ? reader->gpus
@@ -269,6 +287,7 @@ static void begin_run(struct reader *reader)
 {
 	end_run(reader);
 	reader->ranks = reader->gpus = reader->n_hosts = reader->nodes = 0;
+	reader->in_group = reader->split = 0;
 	reader->n_told = 0;
 }
 
@@ -407,6 +426,7 @@ static span_status read_line(struct reader *reader, char *line)
 {
 	struct log_row row;
 	char copy[LINE_BYTES];
+	int found;
 
 	if (strstr(line, "nThread ") || strstr(line, "# nccl-tests version") ||
 	    strstr(line, "Collective test starting") || strstr(line, "GPUS="))
@@ -423,12 +443,14 @@ static span_status read_line(struct reader *reader, char *line)
 	read_told(reader, line);
 	if (is_heading(line)) {
 		reader->root = strstr(line, "root") != NULL;
+		reader->iterations = strstr(line, "i_min") != NULL;
 		reader->cputime = strstr(line, "cputime") != NULL;
 		end_run(reader);
 		return SPAN_OK;
 	}
 	memcpy(copy, line, strlen(line) + 1);
-	return log_row_read(copy, reader->root, &row) ? take_row(reader, &row) : SPAN_OK;
+	found = log_row_read(copy, reader->root, reader->iterations, &row);
+	return found ? take_row(reader, &row) : SPAN_OK;
 }
 
 /* Lines cut at LINE_BYTES; what is longer is passed over. Bytes of value 0 become blanks. */
@@ -479,7 +501,7 @@ span_status span_nccl_log_read(FILE *file, const char *name, const span_nccl_log
 		return span_fail(SPAN_EINVAL, "span_nccl_log_read: an argument is NULL");
 	memset(log, 0, sizeof(*log));
 	reader.perf = -2;
-	reader.root = reader.algo = reader.proto = -1;
+	reader.root = reader.iterations = reader.algo = reader.proto = -1;
 	reader.hosts = calloc(MAX_HOSTS, sizeof(*reader.hosts));
 	if (!reader.hosts)
 		return span_fail(SPAN_ENOMEM, "span_nccl_log_read: no memory");

@@ -1,11 +1,11 @@
 /* Measurements out of the output of nccl-tests. Private.
  *
  * The output is read as people keep it: any version's columns (with and without redop and root,
- * out of place alone or both, "#wrong" or "error", N/A), behind the prefixes of mpirun
- * ("[1,0]<stdout>:"), srun ("0: ") and logging systems (time stamps), cut into pieces by lines
- * of "NCCL INFO", several runs in one file, and rows kept without their heading; also as the
- * plugin's profiler writes samples, with "# span:" lines between the rows. What a row
- * does not say is taken, in this order, from
+ * out of place alone or both, "#wrong" or "error", N/A, with those of iterations), behind the
+ * prefixes of mpirun ("[1,0]<stdout>:"), srun ("0: ") and logging systems (time stamps), cut into
+ * pieces by lines of "NCCL INFO", several runs in one file, and rows kept without their heading;
+ * also as the plugin's profiler writes samples, with "# span:" lines between the rows. What a
+ * row does not say is taken, in this order, from
  *   - the caller's options;
  *   - the lines before it: "X_perf", "# Rank ..." with its hosts, "nThread", "ALGO=", "PROTO=",
  *     and NCCL's own "N Bytes -> Algo A proto P";
@@ -73,10 +73,10 @@ struct log_row {
 	int masked;          /* words where times should be */
 };
 
-/* Read a line as a row; 0 if it is none. `root` tells whether there is a column of that name:
- * 1, 0, or -1 if no heading was seen. A line of numbers alone continues a torn row: has_head
- * is 0. */
-int log_row_read(char *line, int root, struct log_row *row);
+/* Read a line as a row; 0 if it is none. `root` tells whether there is a column of that name, and
+ * `iterations` whether there are columns of iterations (-I): 1, 0, or -1 if no heading was seen.
+ * A line of numbers alone continues a torn row: has_head is 0. */
+int log_row_read(char *line, int root, int iterations, struct log_row *row);
 
 /* The single name that a value of NCCL_ALGO or NCCL_PROTO gives; -1 where it is a real list. */
 int log_single(const char *text, int (*number)(const char *));

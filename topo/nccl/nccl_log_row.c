@@ -10,6 +10,7 @@
 #define MAX_WORDS  32
 #define COLUMNS    4 /* of each half: time, algbw, busbw, and errors of one kind or another */
 #define WITH_TIMES 3 /* of these are needed; the fourth may be torn off */
+#define ITERATIONS 4 /* columns more of each half with -I: shortest, longest, p99, spread */
 
 static const char *const types[] = { "int8", "uint8", "int32", "uint32", "int64", "uint64",
 	                             "half", "float", "double", "bfloat16", "f8e4m3", "f8e5m2",
@@ -89,10 +90,13 @@ static int has_root(int root, int n)
 	return root >= 0 ? root : n % COLUMNS == 1;
 }
 
-/* Times of one or two halves from word i on. */
-static void read_times(const struct words *words, int i, struct log_row *row)
+/* Times of one or two halves from word i on, where n numbers stand. Eight numbers are two halves
+ * without columns for iterations, or one half with them, which only a heading can tell. */
+static void read_times(const struct words *words, int i, int n, int iterations, struct log_row *row)
 {
-	for (int half = 0; half < 2; half++, i += COLUMNS) {
+	int wide = iterations > 0 || n >= 2 * (COLUMNS + ITERATIONS);
+
+	for (int half = 0; half < 2; half++, i += wide ? COLUMNS + ITERATIONS : COLUMNS) {
 		double us, algbw, busbw;
 
 		if (i + WITH_TIMES > words->n || !read_number(words->word[i], &us) ||
@@ -130,7 +134,7 @@ static int is_rest(const struct words *words)
 	return n >= WITH_TIMES && (n == words->n || n <= 2 * COLUMNS) && strchr(words->word[1], '.');
 }
 
-int log_row_read(char *line, int root, struct log_row *row)
+int log_row_read(char *line, int root, int iterations, struct log_row *row)
 {
 	struct words words;
 	char *stream = strstr(line, "<stdout>:");
@@ -142,7 +146,7 @@ int log_row_read(char *line, int root, struct log_row *row)
 	if (i < 0) {
 		if (!is_rest(&words))
 			return 0;
-		read_times(&words, 0, row);
+		read_times(&words, 0, words.n, iterations, row);
 		return row->n_times > 0;
 	}
 	row->has_head = 1;
@@ -151,9 +155,11 @@ int log_row_read(char *line, int root, struct log_row *row)
 	if (i < words.n && is_among(words.word[i], redops, sizeof(redops) / sizeof(*redops)))
 		row->has_redop = strcmp(words.word[i++], "none") != 0;
 	n = count_numbers(&words, i);
-	if (n > 0 && has_root(root, n))
+	if (n > 0 && has_root(root, n)) {
 		i++;
-	read_times(&words, i, row);
+		n--;
+	}
+	read_times(&words, i, n, iterations, row);
 	row->masked = !row->n_times && i < words.n && isalpha((unsigned char)*words.word[i]);
 	return 1;
 }
