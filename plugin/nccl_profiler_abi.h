@@ -218,7 +218,7 @@ struct nccl_profiler_v4 {
 	int (*finalize)(void *context);
 };
 
-/* 2.28; v6 (2.29 and later) has the same members. */
+/* 2.28; v6 (2.29 and later) has the same members. 2.31 has a v7, and takes a v6 in its stead. */
 struct nccl_profiler_v5 {
 	const char *name;
 	int (*init)(void **context, uint64_t comm_hash, int *mask, const char *comm_name, int nodes,

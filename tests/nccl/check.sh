@@ -18,7 +18,8 @@ if [ ${#versions[@]} -eq 0 ]; then
 	versions=(2.19.3 2.20.5 2.21.5 2.22.3 2.23.4 2.24.3 2.25.1 2.26.5 2.27.3 2.27.7 2.28.9
 		2.29.7 2.30.7 2.31.2 2.32.3)
 fi
-plugin=$build/libnccl-tuner-span.so
+tuner=$build/libnccl-tuner-span.so
+profiler=$build/libnccl-profiler-span.so
 xml=$here/../data/topologies/nccl/oci/H100-topology.xml
 scratch=$build/nccl
 closing='^([0-9]+) passed, ([0-9]+) failed, ([0-9]+) skipped$'
@@ -43,7 +44,8 @@ check_release() # VERSION
 	if ! fetch "$1"; then
 		skip "NCCL $1" "cannot be fetched: $(tail -n 1 "$scratch/pip.log" 2>/dev/null)"
 	else
-		python3 "$here/check_release.py" "$scratch/host" "$library" "$plugin" "$xml" >"$log" 2>&1
+		python3 "$here/check_release.py" "$scratch/host" "$library" "$tuner" "$profiler" \
+			"$xml" >"$log" 2>&1
 		last=$(tail -n 1 "$log")
 		if [[ $last =~ $closing ]]; then
 			passed=$((passed + BASH_REMATCH[1])) failed=$((failed + BASH_REMATCH[2]))
@@ -67,7 +69,7 @@ for tool in gdb python3 pip; do
 done
 mkdir -p "$scratch"
 try "tests/nccl/host.c compiles" "${CC:-cc}" -g -O1 -Wall -Wextra -o "$scratch/host" "$here/host.c" -ldl
-try "the plugin is built" test -f "$plugin"
+try "the plugin is built" test -f "$tuner" -a -f "$profiler"
 if [ "$failed" -eq 0 ]; then
 	for version in "${versions[@]}"; do
 		check_release "$version"

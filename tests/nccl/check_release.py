@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The plugin in one released NCCL: check_release.py HOST LIBNCCL PLUGIN XML
+"""The plugin in one released NCCL: check_release.py HOST LIBNCCL TUNER PROFILER XML
 
 Everything goes through NCCL's own loader, version shims and selection. Prints what failed, and
 "N passed, N failed, N skipped".
@@ -8,6 +8,7 @@ import os
 import sys
 import tempfile
 
+from check_profiler import check_profiler
 from oracle import PRETEND, TABLE, Trouble, decide_job, plugin_env, run_jobs
 
 ALGOS = ["tree", "ring", "collnet_direct", "collnet_chain", "nvls", "nvls_tree", "pat"]
@@ -186,7 +187,7 @@ def check_layouts(count, host, lib, plugin):
 
 
 def main():
-    host, lib, plugin, xml = sys.argv[1:]
+    host, lib, plugin, profiler, xml = sys.argv[1:]
     count = Count()
     try:
         info = run_jobs(host, lib, [{"kind": "info"}])[0]
@@ -199,6 +200,8 @@ def main():
                 check_form(count, host, lib, plugin, rules, form)
             if info["core_tuner_version"] >= 3:
                 check_decisions(count, host, lib, plugin, rules, xml)
+        if info["core_profiler_version"]:
+            check_profiler(count, host, lib, os.path.abspath(profiler))
     except Trouble as t:
         count.check(False, t)
     print("%d passed, %d failed, %d skipped" % (count.passed, count.failed, count.skipped))

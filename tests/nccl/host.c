@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define KEEP __attribute__((noinline, used))
 
@@ -19,6 +20,14 @@ KEEP void *oracle_zalloc(size_t bytes)
 KEEP void oracle_free(void *memory)
 {
 	free(memory);
+}
+
+/* Time for the library's own threads, which run while a call does. */
+KEEP void oracle_sleep(int milliseconds)
+{
+	struct timespec time = { milliseconds / 1000, milliseconds % 1000 * 1000000L };
+
+	nanosleep(&time, NULL);
 }
 
 /* Whether a library of that name is mapped. */

@@ -12,6 +12,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from library import COLLS, Comm, Library, OracleError, algorithms  # noqa: E402
 from layout import layout_job  # noqa: E402
 from model import CostModel  # noqa: E402
+from profiler import profiler_job, profiler_version  # noqa: E402
 from system import graphs_json, load_system, search_graphs  # noqa: E402
 from tuner import tuner_job, type_version  # noqa: E402
 
@@ -80,7 +81,8 @@ def info_job(lib, job):
     """What this library is."""
     comm = Comm(lib)
     return {"release": lib.release, "algorithms": algorithms(lib),
-            "core_tuner_version": type_version(comm["tuner"].type.target())}
+            "core_tuner_version": type_version(comm["tuner"].type.target()),
+            "core_profiler_version": profiler_version(lib)}
 
 
 def main():
@@ -96,7 +98,8 @@ def main():
     start = time.monotonic()
     gdb.execute("break oracle_ready", to_string=True)
     gdb.execute("run", to_string=True)
-    jobs = {"info": info_job, "layout": layout_job, "tuner": tuner_job, "topo": topo_job, "decide": decide_job}
+    jobs = {"info": info_job, "layout": layout_job, "tuner": tuner_job, "topo": topo_job, "decide": decide_job,
+            "profiler": profiler_job}
     results = []
     try:
         lib = Library()

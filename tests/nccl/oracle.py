@@ -60,16 +60,28 @@ def run_jobs(host, lib, jobs, env=None, timeout=500, verbose=False):
             raise Trouble("no result from gdb: " + log[-2000:].strip())
 
 
-def plugin_env(plugin, form="path"):
-    """How NCCL is told about the plugin: its path, its file name, or the name between "tuner-" and ".so"."""
+def named(variable, prefix, plugin, form):
+    """A variable with a plugin's path, its file name, or the name between the prefix and ".so"."""
     if form == "path":
-        return {"NCCL_TUNER_PLUGIN": os.path.abspath(plugin)}
+        return {variable: os.path.abspath(plugin)}
     name = os.path.basename(plugin)
     if form == "name":
-        name = name[len("libnccl-tuner-"):-len(".so")]
+        name = name[len(prefix):-len(".so")]
     folder = os.path.dirname(os.path.abspath(plugin))
-    return {"NCCL_TUNER_PLUGIN": name,
-            "LD_LIBRARY_PATH": folder + ":" + os.environ.get("LD_LIBRARY_PATH", "")}
+    return {variable: name, "LD_LIBRARY_PATH": folder + ":" + os.environ.get("LD_LIBRARY_PATH", "")}
+
+
+def plugin_env(plugin, form="path"):
+    """How NCCL is told about the tuner."""
+    return named("NCCL_TUNER_PLUGIN", "libnccl-tuner-", plugin, form)
+
+
+def profiler_env(profiler, form, tuner):
+    """How NCCL is told about the profiler, and, if asked, about the tuner in the same file."""
+    env = named("NCCL_PROFILER_PLUGIN", "libnccl-profiler-", profiler, form)
+    if tuner:
+        env.update(plugin_env(profiler.replace("libnccl-profiler-", "libnccl-tuner-"), form))
+    return env
 
 
 def topo_job(xml, folder, nodes, cost):
