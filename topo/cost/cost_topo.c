@@ -52,12 +52,43 @@ static void put(struct cost_topo_links *links, int32_t from, int32_t to, double 
 	links->to[slot] = to;
 }
 
+/* A leaf that stands for several has uplinks of each: to and from an end of this number. */
+static int32_t rail_end(int32_t leaf, int32_t rail)
+{
+	return FLAT - 1 - (leaf * GRAPH_MAX_RAILS + rail);
+}
+
 static double line_rate(const span_topo *topo, int32_t node)
 {
 	int32_t place, local;
 	const struct machine *machine = topo_locate(topo, node, &place, &local);
 
 	return machine->nodes[local].speed;
+}
+
+static void fill_rails(const span_topo *topo, struct cost_topo_links *links)
+{
+	int32_t first = span_topo_nodes(topo) - topo->n_switches;
+
+	for (int32_t i = 0; i < topo->n_switches; i++) {
+		const struct fabric_switch *leaf = &topo->switches[i];
+
+		for (int32_t k = 0; leaf->parent >= 0 && leaf->rails > 1 && k < leaf->rails; k++) {
+			put(links, rail_end(i, k), first + leaf->parent,
+			    leaf->up_bandwidth / leaf->rails);
+			put(links, first + leaf->parent, rail_end(i, k),
+			    leaf->up_bandwidth / leaf->rails);
+		}
+	}
+}
+
+static int64_t count_rails(const span_topo *topo)
+{
+	int64_t rails = 0;
+
+	for (int32_t i = 0; i < topo->n_switches; i++)
+		rails += topo->switches[i].rails;
+	return rails;
 }
 
 static void fill_links(const span_topo *topo, int32_t nics, const int32_t *nic,
@@ -71,6 +102,7 @@ static void fill_links(const span_topo *topo, int32_t nics, const int32_t *nic,
 		span_topo_link_at(topo, i, &link);
 		put(links, link.from, link.to, link.bandwidth);
 	}
+	fill_rails(topo, links);
 	for (int32_t i = 0; i < nics; i++) {
 		put(links, nic[i], FLAT, line_rate(topo, nic[i]));
 		put(links, FLAT, nic[i], line_rate(topo, nic[i]));
@@ -82,7 +114,9 @@ static span_status create_links(const span_topo *topo, struct cost_topo_links **
 	struct cost_topo_links *links = calloc(1, sizeof(*links));
 	int32_t nics = span_topo_devices(topo, SPAN_NODE_NIC, -1, NULL, 0);
 	int32_t *nic = malloc(((size_t)nics + 1) * sizeof(*nic));
-	size_t wanted = 2 * ((size_t)span_topo_links(topo) + 2 * (size_t)nics) + 16, size = 16;
+	size_t wanted = 2 * ((size_t)span_topo_links(topo) + 2 * (size_t)nics) +
+	                4 * (size_t)count_rails(topo) + 16;
+	size_t size = 16;
 
 	while (size < wanted)
 		size *= 2;
@@ -104,6 +138,25 @@ static span_status create_links(const span_topo *topo, struct cost_topo_links **
 	free(nic);
 	*result = links;
 	return SPAN_OK;
+}
+
+/* What node `at` of a route is to its link with the switch `next` there: itself, or one of the
+ * leaves that it stands for, that of the NIC on its other side. */
+static int32_t end_towards(const span_topo *topo, const int32_t *nodes, int32_t n, int32_t at,
+                           int32_t next)
+{
+	int32_t first = span_topo_nodes(topo) - topo->n_switches, nic = 2 * at - next, place, local;
+	const struct machine *machine = NULL;
+	const struct fabric_switch *leaf;
+
+	if (nodes[at] < first || nodes[next] < first || nic < 0 || nic >= n)
+		return nodes[at];
+	leaf = &topo->switches[nodes[at] - first];
+	if (leaf->rails == 1 || leaf->parent != nodes[next] - first)
+		return nodes[at];
+	machine = topo_locate(topo, nodes[nic], &place, &local);
+	return rail_end(nodes[at] - first,
+	                machine ? graph_rail(leaf, &machine->nodes[local]) : 0);
 }
 
 /* Add the link between two nodes of a route; where there is none it is the flat network. */
@@ -146,7 +199,8 @@ span_status cost_topo_route(const struct span_cost_network *network, int32_t fro
 	span_topo_path_between(network->topo, a, b, &path);
 	route->latency = path.latency;
 	for (int32_t i = 0; i + 1 < n; i++)
-		add_hop(network->topo_links, nodes[i], nodes[i + 1], route);
+		add_hop(network->topo_links, end_towards(network->topo, nodes, n, i, i + 1),
+		        end_towards(network->topo, nodes, n, i + 1, i), route);
 	return SPAN_OK;
 }
 

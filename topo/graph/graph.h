@@ -99,9 +99,20 @@ struct fabric_switch {
 	double up_bandwidth;      /* to the parent, all uplinks together, bytes a second; 0: as
 	                           * much as everything below */
 	double latency;           /* of the hop to the parent, seconds */
+	int32_t rails;            /* leaf switches side by side that it stands for, mostly 1: each
+	                           * host has its NICs on all of them (graph_rail), and each has its
+	                           * part of the uplinks */
 	span_confidence confidence;
 	char *name;
 };
+
+#define GRAPH_MAX_RAILS 64
+
+/* On which of the leaf switches side by side a NIC is. */
+static inline int32_t graph_rail(const struct fabric_switch *leaf, const struct graph_node *nic)
+{
+	return (nic->rail >= 0 ? nic->rail : nic->index) % leaf->rails;
+}
 
 struct note {
 	char *place, *text;

@@ -53,6 +53,14 @@ span_status path_over_network(const struct path_work *work);
  * is its own; -1: the device reaches none. */
 int32_t path_nearest_nic(const struct machine *machine, int32_t device, bool outwards);
 
+/* The NICs that a path between devices of two places takes, outwards and inwards: the nearest ones,
+ * but where nothing joins the rails of a fabric, one on the rail of the other end. */
+void path_pick_nics(const span_topo *topo, const int32_t place[2], const int32_t device[2],
+                    int32_t nic[2]);
+
+/* Whether two places are below one leaf, but on different rails, which meet above it. */
+bool path_changes_rail(const span_topo *topo, const int32_t place[2], const int32_t nic[2]);
+
 /* The path from one device to another, as a reference. */
 static inline struct graph_path *path_at(const struct machine *machine, int32_t from, int32_t to)
 {

@@ -90,22 +90,29 @@ static int32_t climb(const span_topo *topo, int32_t number, struct crossing *cro
 
 	crossing->hops++;
 	crossing->latency += fabric->latency;
-	crossing->bandwidth = narrower(crossing->bandwidth, fabric->up_bandwidth);
+	crossing->bandwidth = narrower(crossing->bandwidth, fabric->up_bandwidth / fabric->rails);
 	if (fabric->up_bandwidth > 0)
 		crossing->confidence = less_sure(crossing->confidence, fabric->confidence);
 	return fabric->parent;
 }
 
-/* From leaf to leaf over the switch that is above both. Without a leaf a place is on one flat
- * network with all others that have none. */
-static struct crossing cross_fabric(const span_topo *topo, int32_t from, int32_t to)
+/* From leaf to leaf over the switch that is above both, and above a leaf where the rail changes.
+ * Without a leaf a place is on one flat network with all others that have none. */
+static struct crossing cross_fabric(const span_topo *topo, int32_t from, int32_t to,
+                                    bool changes_rail)
 {
 	struct crossing crossing = { .hops = 1, .confidence = SPAN_MEASURED, .connected = true };
-	int32_t up = height(topo, from), down = height(topo, to);
+	int32_t up, down;
 
 	if (from < 0 && to < 0)
 		return crossing;
 	crossing.hops = 2;
+	if (changes_rail) {
+		from = climb(topo, from, &crossing);
+		to = climb(topo, to, &crossing);
+	}
+	up = height(topo, from);
+	down = height(topo, to);
 	while (from != to && (from >= 0 || to >= 0)) {
 		if (up >= down) {
 			from = climb(topo, from, &crossing);
@@ -160,16 +167,78 @@ static void over_network(struct end from, struct crossing crossing, struct end t
 	     crossing, path_at(to.machine, to.nic, to.device), line_rate(to.machine, to.nic), path);
 }
 
+/* --- rails -------------------------------------------------------------------------------- */
+
+static const struct graph_node *nic_node(const struct machine *machine, int32_t nic)
+{
+	return &machine->nodes[machine->devices[nic]];
+}
+
+bool path_changes_rail(const span_topo *topo, const int32_t place[2], const int32_t nic[2])
+{
+	const struct place *out = &topo->places[place[0]], *in = &topo->places[place[1]];
+	const struct fabric_switch *leaf;
+
+	if (out->leaf < 0 || out->leaf != in->leaf || nic[0] < 0 || nic[1] < 0)
+		return false;
+	leaf = &topo->switches[out->leaf];
+	return graph_rail(leaf, nic_node(topo->machines[out->machine], nic[0])) !=
+	       graph_rail(leaf, nic_node(topo->machines[in->machine], nic[1]));
+}
+
+/* The NIC on a rail to which a device has the best path; -1: none. */
+static int32_t nic_on_rail(const struct machine *machine, int32_t device,
+                           const struct fabric_switch *leaf, int32_t rail)
+{
+	const struct graph_path *best = NULL;
+	int32_t found = -1;
+
+	for (int32_t i = 0; i < machine->n_devices; i++) {
+		const struct graph_path *path = nic_path(machine, device, i, true);
+
+		if (!path || graph_rail(leaf, nic_node(machine, i)) != rail ||
+		    (best && !wider(path, best)))
+			continue;
+		best = path;
+		found = i;
+	}
+	return found;
+}
+
+void path_pick_nics(const span_topo *topo, const int32_t place[2], const int32_t device[2],
+                    int32_t nic[2])
+{
+	const struct place *out = &topo->places[place[0]], *in = &topo->places[place[1]];
+	const struct machine *from = topo->machines[out->machine], *to = topo->machines[in->machine];
+	const struct fabric_switch *leaf;
+	int32_t other;
+
+	nic[0] = path_nearest_nic(from, device[0], true);
+	nic[1] = path_nearest_nic(to, device[1], false);
+	if (!path_changes_rail(topo, place, nic))
+		return;
+	leaf = &topo->switches[out->leaf];
+	if (leaf->parent >= 0 || nic[0] == device[0]) /* a port is its own way out */
+		return;
+	other = nic_on_rail(from, device[0], leaf, graph_rail(leaf, nic_node(to, nic[1])));
+	if (other >= 0)
+		nic[0] = other;
+}
+
 void topo_network_path(const span_topo *topo, int32_t from_place, int32_t from_device,
                        int32_t to_place, int32_t to_device, struct graph_path *path)
 {
+	const int32_t place[2] = { from_place, to_place }, device[2] = { from_device, to_device };
 	const struct place *out = &topo->places[from_place], *in = &topo->places[to_place];
 	struct end from = { .machine = topo->machines[out->machine], .device = from_device };
 	struct end to = { .machine = topo->machines[in->machine], .device = to_device };
+	int32_t nic[2];
 
-	from.nic = path_nearest_nic(from.machine, from_device, true);
-	to.nic = path_nearest_nic(to.machine, to_device, false);
-	over_network(from, cross_fabric(topo, out->leaf, in->leaf), to, path);
+	path_pick_nics(topo, place, device, nic);
+	from.nic = nic[0];
+	to.nic = nic[1];
+	over_network(from, cross_fabric(topo, out->leaf, in->leaf,
+	                                path_changes_rail(topo, place, nic)), to, path);
 }
 
 static bool between_hosts(const struct machine *machine, int32_t i, int32_t j)

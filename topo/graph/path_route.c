@@ -79,9 +79,11 @@ static int32_t common_switch(const span_topo *topo, int32_t a, int32_t b)
 	return a;
 }
 
-static void append_fabric(struct route *route, const span_topo *topo, int32_t from, int32_t to)
+static void append_fabric(struct route *route, const span_topo *topo, int32_t from, int32_t to,
+                          bool changes_rail)
 {
-	int32_t top = common_switch(topo, from, to), down, i;
+	int32_t top = changes_rail ? topo->switches[from].parent : common_switch(topo, from, to);
+	int32_t down, i;
 	int32_t first = span_topo_nodes(topo) - topo->n_switches;
 
 	for (; from != top; from = topo->switches[from].parent)
@@ -122,10 +124,24 @@ static void append_inside(struct route *route, const struct end *end, int32_t fr
 	append_path(route, end->machine, end->place->first_node, from, to, 0);
 }
 
+static bool pick_nics(const span_topo *topo, struct end *out, struct end *in)
+{
+	const int32_t place[2] = { (int32_t)(out->place - topo->places),
+		                   (int32_t)(in->place - topo->places) };
+	const int32_t device[2] = { out->device, in->device };
+	int32_t nic[2];
+
+	path_pick_nics(topo, place, device, nic);
+	out->nic = nic[0];
+	in->nic = nic[1];
+	return path_changes_rail(topo, place, nic);
+}
+
 int32_t span_topo_route(const span_topo *topo, int32_t from, int32_t to, int32_t *nodes,
                         int32_t room)
 {
 	struct route route = { .nodes = nodes, .room = room };
+	bool changes_rail = false;
 	span_topo_path path;
 	struct end out, in;
 
@@ -137,9 +153,11 @@ int32_t span_topo_route(const span_topo *topo, int32_t from, int32_t to, int32_t
 		append_inside(&route, &out, out.device, in.device);
 		return route.count;
 	}
+	if (out.place != in.place)
+		changes_rail = pick_nics(topo, &out, &in);
 	append_inside(&route, &out, out.device, out.nic);
 	if (out.place->leaf >= 0 && in.place->leaf >= 0 && out.place != in.place)
-		append_fabric(&route, topo, out.place->leaf, in.place->leaf);
+		append_fabric(&route, topo, out.place->leaf, in.place->leaf, changes_rail);
 	append(&route, in.place->first_node + in.machine->devices[in.nic]);
 	append_inside(&route, &in, in.nic, in.device);
 	return route.count;

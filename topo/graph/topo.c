@@ -318,7 +318,7 @@ static void leaf_link(const span_topo *topo, const struct place *place, int32_t 
 	                         .provenance = "line rate of the port" };
 }
 
-/* The k-th link between fabric switches. */
+/* The k-th link between fabric switches; where a leaf stands for several, of one of them. */
 static void fabric_link(const span_topo *topo, int32_t k, span_topo_link *link)
 {
 	int32_t first = end_of_places(topo).first_node, nth = k / 2, i;
@@ -330,10 +330,13 @@ static void fabric_link(const span_topo *topo, int32_t k, span_topo_link *link)
 	*link = (span_topo_link){ .link_class = SPAN_LINK_NETWORK,
 	                         .from = first + (k % 2 ? topo->switches[i].parent : i),
 	                         .to = first + (k % 2 ? i : topo->switches[i].parent),
-	                         .bandwidth = topo->switches[i].up_bandwidth,
+	                         .bandwidth = topo->switches[i].up_bandwidth /
+	                                      topo->switches[i].rails,
 	                         .latency = topo->switches[i].latency,
 	                         .confidence = topo->switches[i].confidence,
-	                         .provenance = "uplinks of the switch, together" };
+	                         .provenance = topo->switches[i].rails > 1
+	                                               ? "uplinks of one rail, together"
+	                                               : "uplinks of the switch, together" };
 }
 
 void span_topo_link_at(const span_topo *topo, int32_t index, span_topo_link *link)

@@ -132,11 +132,13 @@ static span_status read_switch(struct json_reader *reader, json_t *item)
 	double bandwidth = 0, latency = 0;
 	int confidence = 0;
 	const char *name;
-	int32_t parent, number;
+	int32_t parent, number, rails;
 	span_status status = json_read_text(reader, item, "name", NULL, &name);
 
 	if (!status)
 		status = json_read_int(reader, item, "parent", -1, -1, topo->n_switches - 1, &parent);
+	if (!status)
+		status = json_read_int(reader, item, "rails", 1, 1, GRAPH_MAX_RAILS, &rails);
 	if (!status)
 		status = json_read_real(reader, item, "bandwidth", &bandwidth);
 	if (!status)
@@ -148,6 +150,7 @@ static span_status read_switch(struct json_reader *reader, json_t *item)
 		status = topo_add_switch(topo, parent, name, bandwidth, &number);
 	if (!status) {
 		topo->switches[number].latency = latency;
+		topo->switches[number].rails = rails;
 		topo->switches[number].confidence = (span_confidence)confidence;
 	}
 	return status;

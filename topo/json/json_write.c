@@ -221,6 +221,8 @@ static void put_switch(struct writer *writer, const struct fabric_switch *fabric
 	set(writer, object, "name", text_value(fabric->name));
 	if (fabric->parent >= 0)
 		set(writer, object, "parent", json_integer(fabric->parent));
+	if (fabric->rails > 1)
+		set(writer, object, "rails", json_integer(fabric->rails));
 	set(writer, object, "bandwidth", real_value(fabric->up_bandwidth));
 	set(writer, object, "latency", real_value(fabric->latency));
 	set(writer, object, "confidence", json_string(span_confidence_name(fabric->confidence)));

@@ -79,6 +79,7 @@ static void fold_up(const span_topo *topo, struct folded *folded)
 
 		folded[i].hosts_below += folded[i].hosts;
 		folded[i].look = mix(folded[i].look, bits_of(fabric->up_bandwidth));
+		folded[i].look = mix(folded[i].look, (uint64_t)fabric->rails);
 		if (fabric->parent < 0)
 			continue;
 		parent = &folded[fabric->parent];
@@ -103,6 +104,7 @@ static int32_t put_alike(const span_topo *topo, const struct folded *folded, int
 		                      .first_place = like->hosts ? like->first_place : -1,
 		                      .last_place = -1, .hosts_below = like->hosts_below,
 		                      .up = topo->switches[first].up_bandwidth,
+		                      .rails = topo->switches[first].rails,
 		                      .below = like->below };
 	while (here >= 0 && folded[here].look == like->look) {
 		item->last = here;

@@ -12,6 +12,7 @@
 struct fabric_item {
 	int32_t first, last;     /* switches */
 	int32_t alike;           /* how many they are */
+	int32_t rails;           /* leaf switches that each stands for */
 	int32_t parent;          /* items, -1: none */
 	int32_t depth;
 	int32_t hosts;           /* places directly on each */

@@ -163,6 +163,9 @@ static void draw_item(const struct svg_fabric *fabric, int32_t number, FILE *fil
 	svg_text(file, "small", x + 8, y + 31, SVG_START, width - 12, text);
 	if (item->alike > 1)
 		snprintf(kind, sizeof(kind), "%d alike", item->alike);
+	if (item->rails > 1)
+		snprintf(kind + strlen(kind), sizeof(kind) - strlen(kind), "%s%d rails",
+		         *kind ? ", " : "", item->rails);
 	if (item->hosts && fabric->topo->n_machines > 1 && item->machine >= 0)
 		snprintf(kind + strlen(kind), sizeof(kind) - strlen(kind), "%skind %d",
 		         *kind ? ", " : "", item->machine + 1);

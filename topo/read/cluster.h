@@ -7,8 +7,8 @@
  * One fact a line, in any order; words are separated by blanks, '#' begins a comment, a word
  * with blanks in it stands in "quotation marks".
  *
- *     hosts WHO like SOURCE [leaf [NAME] [DOWN:UP]] [per-leaf N] [nic RATE]
- *     leaf NAME WHO [DOWN:UP]
+ *     hosts WHO like SOURCE [leaf [NAME] [DOWN:UP]] [per-leaf N] [rails N] [nic RATE]
+ *     leaf NAME WHO [DOWN:UP] [rails N]
  *     spine NAME SWITCHES [DOWN:UP]
  *
  * WHO is how many hosts, which are then called host0, host1 and so on by their number in the
@@ -19,9 +19,13 @@
  * `leaf` puts the hosts of the line on a leaf switch of their own; `leaf 4:1` has uplinks a
  * quarter as fast as the NICs below it together; without a ratio they are as fast. `per-leaf 8`
  * takes a new leaf for every 8 hosts. A `leaf` line does the same for hosts by name, a `spine`
- * line for leaf switches and spines. Switches that nothing is above are under one more, called
- * "core", with all the hosts that are on no leaf; without any switch all hosts are on one flat
- * network. `nic 400Gb/s` is the line rate of those ports whose source says none. */
+ * line for leaf switches and spines. `rails 8` makes of a leaf eight switches side by side: NIC k
+ * of each host is on the k-th of them (or on that of its rail, where the source names rails),
+ * each has its eighth of the uplinks, and rails meet above the leaf only.
+ *
+ * Switches that nothing is above are under one more, called "core", with all the hosts that are
+ * on no leaf; without any switch all hosts are on one flat network. `nic 400Gb/s` is the line
+ * rate of those ports whose source says none. */
 #ifndef SPAN_CLUSTER_H
 #define SPAN_CLUSTER_H
 
@@ -54,6 +58,7 @@ struct cluster_switch {
 	char *name;
 	int32_t parent, depth;      /* parent: or -1 */
 	int32_t line;               /* where it was named, or where its parent was */
+	int32_t rails;
 	double ratio, below;        /* below: what its NICs and switches send up */
 	bool spine;
 };

@@ -63,6 +63,7 @@ span_status cluster_add_switch(struct cluster *cluster, const char *name, bool s
 		return status;
 	added = &cluster->switches[cluster->n_switches];
 	*added = (struct cluster_switch){ .parent = -1, .depth = -1, .ratio = 1, .spine = spine,
+		                          .rails = 1,
 		                          .line = cluster->lines.number, .name = strdup(name) };
 	if (!added->name)
 		return no_memory();
@@ -204,11 +205,15 @@ static span_status add_switches(struct cluster *cluster, int32_t *number)
 		sorted[i] = &cluster->switches[i];
 	qsort(sorted, n, sizeof(*sorted), by_depth);
 	sum_up(cluster, sorted);
-	for (size_t i = 0; !status && i < n; i++)
+	for (size_t i = 0; !status && i < n; i++) {
+		int32_t *added = &number[sorted[i] - cluster->switches];
+
 		status = topo_add_switch(cluster->topo,
 		                         sorted[i]->parent < 0 ? -1 : number[sorted[i]->parent],
-		                         sorted[i]->name, uplinks(sorted[i]),
-		                         &number[sorted[i] - cluster->switches]);
+		                         sorted[i]->name, uplinks(sorted[i]), added);
+		if (!status)
+			cluster->topo->switches[*added].rails = sorted[i]->rails;
+	}
 	free(sorted);
 	return status;
 }

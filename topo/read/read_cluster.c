@@ -15,7 +15,7 @@ struct hosts_options {
 	bool own_leaf;              /* "leaf" or "per-leaf" was there */
 	const char *leaf;           /* its name, or NULL */
 	double ratio, nic;
-	int32_t per_leaf;           /* or 0 */
+	int32_t per_leaf, rails;    /* or 0 */
 };
 
 /* --- the end of a hosts line ----------------------------------------------------------- */
@@ -23,7 +23,15 @@ struct hosts_options {
 static bool is_option(const char *word)
 {
 	return strcmp(word, "leaf") == 0 || strcmp(word, "per-leaf") == 0 ||
-	       strcmp(word, "nic") == 0;
+	       strcmp(word, "rails") == 0 || strcmp(word, "nic") == 0;
+}
+
+/* The number behind "rails", word i. */
+static span_status parse_rails(const struct lines *lines, int32_t i, int32_t *rails)
+{
+	if (i < lines->n_words && text_number(lines->words[i], 1, GRAPH_MAX_RAILS, rails))
+		return SPAN_OK;
+	return lines_fail(lines, "\"rails\" without a number from 1 to %d", GRAPH_MAX_RAILS);
 }
 
 static span_status parse_leaf_option(const struct lines *lines, int32_t *i,
@@ -58,13 +66,18 @@ static span_status parse_option(const struct lines *lines, int32_t *i,
 		return lines_fail(lines, "\"per-leaf\" without a number of hosts from 1 to %d",
 		                  GRAPH_MAX_PLACES);
 	}
+	if (strcmp(option, "rails") == 0) {
+		options->own_leaf = true;
+		return parse_rails(lines, ++*i, &options->rails);
+	}
 	if (strcmp(option, "nic") == 0) {
 		if (++*i < lines->n_words && text_bandwidth(lines->words[*i], &options->nic))
 			return SPAN_OK;
 		return lines_fail(lines, "\"nic\" without a line rate such as 400Gb/s or 50GB/s");
 	}
-	return lines_fail(lines, "\"%.40s\" behind the source; expected \"leaf\", \"per-leaf\" or "
-	                  "\"nic\" (a source with blanks stands in quotation marks)", option);
+	return lines_fail(lines, "\"%.40s\" behind the source; expected \"leaf\", \"per-leaf\", "
+	                  "\"rails\" or \"nic\" (a source with blanks stands in quotation marks)",
+	                  option);
 }
 
 static span_status parse_options(const struct lines *lines, int32_t i,
@@ -111,6 +124,8 @@ static span_status next_leaf(struct cluster *cluster, struct adding *adding)
 	status = cluster_add_switch(cluster, name, false, &adding->leaf);
 	if (!status && options->ratio != 1)
 		cluster->switches[adding->leaf].ratio = options->ratio;
+	if (!status && options->rails)
+		cluster->switches[adding->leaf].rails = options->rails;
 	adding->on_leaf = 0;
 	adding->leaves++;
 	return status;
@@ -236,6 +251,10 @@ static span_status parse_below(struct cluster *cluster, int32_t number, name_fun
 	for (int32_t i = 2; !status && i < lines->n_words; i++) {
 		if (strcmp(lines->words[i], "oversubscription") == 0)
 			continue;
+		if (each == put_on_leaf && strcmp(lines->words[i], "rails") == 0) {
+			status = parse_rails(lines, ++i, &cluster->switches[number].rails);
+			continue;
+		}
 		if (!text_ratio(lines->words[i], &cluster->switches[number].ratio))
 			status = cluster_expand(cluster, lines->words[i], each, &number);
 	}

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "topo/graph/path.h"
 #include "topo/log.h"
 
 int32_t span_ring_length(const span_ring *ring)
@@ -130,6 +131,16 @@ static void count_flow(const span_topo *topo, int32_t from, int32_t to, int32_t 
 	}
 }
 
+static bool changes_rail(const span_topo *topo, int32_t from_place, int32_t from, int32_t to_place,
+                         int32_t to)
+{
+	const int32_t place[2] = { from_place, to_place }, device[2] = { from, to };
+	int32_t nic[2];
+
+	path_pick_nics(topo, place, device, nic);
+	return path_changes_rail(topo, place, nic);
+}
+
 static void count_neighbours(const struct span_ring *ring, int32_t from, int32_t to, int32_t *up,
                              int32_t *down, span_ring_crossings *crossings)
 {
@@ -144,6 +155,13 @@ static void count_neighbours(const struct span_ring *ring, int32_t from, int32_t
 		return;
 	}
 	crossings->between_hosts++;
+	if (changes_rail(topo, from_place, a->device_of[from_local], to_place,
+	                 b->device_of[to_local])) {
+		up[from_leaf]++;
+		down[to_leaf]++;
+		crossings->up_flows++;
+		return;
+	}
 	count_flow(topo, from_leaf, to_leaf, up, down);
 	crossings->up_flows += from_leaf != to_leaf;
 }

@@ -156,7 +156,7 @@ static double bound_of_fabric(const span_topo *topo)
 		if (fabric->parent >= 0)
 			below[fabric->parent] += below[i];
 		if (below[i] && below[i] < topo->n_places && fabric->up_bandwidth > 0)
-			bound = fmin(bound, fabric->up_bandwidth);
+			bound = fmin(bound, fabric->up_bandwidth / fabric->rails);
 	}
 	free(below);
 	return bound;

@@ -285,6 +285,8 @@ static void compare_switches(struct comparison *comparison)
 			add_device(comparison, a, b, "switch above");
 		if (x->switches[i].up_bandwidth != y->switches[i].up_bandwidth)
 			add_device(comparison, a, b, "uplinks");
+		if (x->switches[i].rails != y->switches[i].rails)
+			add_device(comparison, a, b, "rails");
 	}
 }
 

@@ -10,7 +10,7 @@
  * they differ; a host's leaf counts as its field. */
 struct device_difference {
 	int32_t x, y;            /* node numbers */
-	const char *field;       /* "bus", "name", "dev", "rank", "uplinks", "switch above";
+	const char *field;       /* "bus", "name", "dev", "rank", "uplinks", "rails", "switch above";
 	                          * NULL: only one has it */
 };
 

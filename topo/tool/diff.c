@@ -19,7 +19,7 @@ static const char *switch_name(const span_topo *topo, int32_t number)
 	return number < 0 ? "none" : topo->switches[number].name;
 }
 
-/* What a field says; of "uplinks" and "switch above" the node's link and parent do. */
+/* What a field says; of "uplinks", "rails" and "switch above" the switch does. */
 static void tell_value(const span_topo *topo, int32_t number, const char *field, char *text,
                        size_t bytes)
 {
@@ -34,6 +34,8 @@ static void tell_value(const span_topo *topo, int32_t number, const char *field,
 	else if (strcmp(field, "uplinks") == 0)
 		snprintf(text, bytes, "%s GB/s",
 		         text_gbps(topo->switches[local].up_bandwidth, 4).text);
+	else if (strcmp(field, "rails") == 0)
+		snprintf(text, bytes, "%d", topo->switches[local].rails);
 	else if (strcmp(field, "switch above") == 0)
 		snprintf(text, bytes, "%s", switch_name(topo, machine ? topo->places[place].leaf
 		                                                      : topo->switches[local].parent));

@@ -55,6 +55,8 @@ static void print_item(const span_topo *topo, const struct fabric_item *item, FI
 	else
 		fprintf(out, ": %s below%s", text_count(item->hosts_below, "host", "hosts").text,
 		        item->alike > 1 ? " each" : "");
+	if (item->rails > 1)
+		fprintf(out, ", %d rails%s", item->rails, item->alike > 1 ? " each" : "");
 	print_up(item, out);
 	fputc('\n', out);
 }

@@ -228,8 +228,11 @@ static span_status print_losses(const span_topo *topo, const span_topo *made, FI
 		return status;
 	fprintf(file, "# of %d pairs of GPUs and NICs in a host, %d have another class of path then "
 	        "and %d another bandwidth\n", n * n, classes, bandwidths);
-	fprintf(file, "# not in it: names, addresses, models, where each number comes from%s\n",
-	        topo->n_machines > 1 ? "; all hosts are like the first" : "");
+	fprintf(file, "# not in it: names, addresses, models, where each number comes from%s%s\n",
+	        topo->n_machines > 1 ? "; all hosts are like the first" : "",
+	        topo->n_switches && topo->places[0].leaf >= 0 &&
+	                        topo->switches[topo->places[0].leaf].rails > 1
+	                ? "; rails" : "");
 	return SPAN_OK;
 }
 
