@@ -18,6 +18,25 @@ static void ask(const span_table *table, uint64_t size)
 	}
 }
 
+/* As NCCL 2.19 does, which says neither what is to be had nor which communicator asks. */
+static void ask_blindly(const struct span_rules *rules)
+{
+	struct span_question question = { .rules = rules, .any_size = true };
+	span_table *table;
+
+	if (span_decide(&question, &table))
+		return;
+	for (int coll = 0; coll < SPAN_COLLS; coll++) {
+		int algo = -1, proto = -1, channels = 0;
+
+		span_table_choose_flat(table, coll, 65536, 1, 1, 1, &algo, &proto, &channels);
+		if (proto == SPAN_LL128 || algo == SPAN_NVLS || algo == SPAN_NVLS_TREE ||
+		    (algo == SPAN_TREE && coll != SPAN_ALL_REDUCE))
+			__builtin_trap();
+	}
+	span_table_free(table);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct span_question question = { .ranks = 16, .nodes = 2 };
@@ -38,6 +57,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		ask(table, UINT64_MAX);
 		span_table_free(table);
 	}
+	ask_blindly(&rules);
 	span_rules_free(&rules);
 	return 0;
 }
