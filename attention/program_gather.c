@@ -12,9 +12,9 @@
 typedef struct {
 	int32_t ranks;
 	int32_t *tiles;
-} reach;
+} reach_table;
 
-static int32_t tiles_of(const reach *reach, int32_t rank, int32_t block)
+static int32_t tiles_of(const reach_table *reach, int32_t rank, int32_t block)
 {
 	return reach->tiles[(size_t)rank * (size_t)reach->ranks + (size_t)block];
 }
@@ -42,7 +42,7 @@ static int32_t tiles_read(const span_visible *visible, int32_t rank, int32_t blo
 }
 
 /* What a rank sends in a step reaches it as well. */
-static void widen(const reach *reach, const span_order *order, int32_t rank, int32_t t)
+static void widen(const reach_table *reach, const span_order *order, int32_t rank, int32_t t)
 {
 	const span_order_step *step = span_order_step_at(order, rank, t);
 
@@ -57,7 +57,7 @@ static void widen(const reach *reach, const span_order *order, int32_t rank, int
 
 /* Whoever passes a block on has it before the step in which its receiver uses it, so from the
  * last step to the first all that lies behind a send is known. */
-static void find_reach(const reach *reach, const span_program *program)
+static void find_reach(const reach_table *reach, const span_program *program)
 {
 	int32_t steps = 0;
 
@@ -129,7 +129,7 @@ static span_status append_transfer(span_program *program, span_order_transfer tr
 }
 
 /* Receives and sends of every step, with a buffer for each block received. */
-static span_status plan_transfers(span_program *program, const reach *reach)
+static span_status plan_transfers(span_program *program, const reach_table *reach)
 {
 	int32_t *buffer_end = NULL;
 	span_status status = SPAN_OK;
@@ -164,7 +164,7 @@ static span_status plan_transfers(span_program *program, const reach *reach)
 span_status span_program_add_gather(span_program *program)
 {
 	size_t ranks = (size_t)span_order_ranks(program->order);
-	reach reach = { (int32_t)ranks, malloc(ranks * ranks * sizeof(*reach.tiles)) };
+	reach_table reach = { (int32_t)ranks, malloc(ranks * ranks * sizeof(*reach.tiles)) };
 	span_status status;
 
 	program->read = malloc(ranks * sizeof(*program->read));
