@@ -215,6 +215,11 @@ Test(nccl_search_golden, graphs_are_those_of_the_released_library)
 	judge_folder(SPAN_TEST_DATA, 46, 273, 35);
 }
 
+Test(nccl_search_golden, so_are_those_of_machines_as_people_build_them)
+{
+	judge_folder(SPAN_TEST_DATA "/nccl-made", 19, 114, 50);
+}
+
 Test(nccl_search_golden, so_are_those_of_topologies_kept_elsewhere)
 {
 	const char *extra = getenv("SPAN_EXTRA_DATA");
