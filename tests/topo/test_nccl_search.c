@@ -265,9 +265,11 @@ Test(nccl_search, what_a_profile_says_stays)
 	cr_assert_eq(span_profile_create("mine", &profile), SPAN_OK);
 	set(profile, "graph.one.ring.channels", 3);
 	set(profile, "comm.channels.one", 5);
+	set(profile, "comm.cpu", SPAN_CPU_X86_AMD);
 	cr_assert_eq(nccl_search_into_profile(topo, profile), SPAN_OK);
 	cr_assert_eq(span_profile_number(profile, "graph.one.ring.channels")->value, 3);
 	cr_assert_eq(span_profile_number(profile, "comm.channels.one")->value, 5);
+	cr_assert_eq(span_profile_number(profile, "comm.cpu")->value, SPAN_CPU_X86_AMD);
 	cr_assert_null(span_profile_number(profile, "graph.one.tree.channels"));
 	cr_assert_eq(span_profile_number(profile, "graph.many.ring.channels")->value, 16);
 	span_profile_free(profile);
