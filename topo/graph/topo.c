@@ -118,17 +118,40 @@ span_status topo_finish(span_topo *topo)
 	return status ? status : number_places(topo);
 }
 
-/* The place whose first_node (or first_host, first_link: the field at `offset`) is the last
- * that is not above `number`. */
+/* first_node, first_host or first_link of a place: the field at `offset`. */
+static int32_t first_of(const span_topo *topo, int32_t place, size_t offset)
+{
+	int32_t first;
+
+	memcpy(&first, (const char *)&topo->places[place] + offset, sizeof(first));
+	return first;
+}
+
+/* The place it would be if all were as large as the first one; most often they are. */
+static int32_t guess_place(const span_topo *topo, int32_t number, size_t offset)
+{
+	int32_t size = first_of(topo, 1, offset), guess = size > 0 ? number / size : 0;
+
+	return guess < topo->n_places ? guess : topo->n_places - 1;
+}
+
+/* The last place whose first node (host, link) is not above `number`. */
 static int32_t find_place(const span_topo *topo, int32_t number, size_t offset)
 {
-	int32_t low = 0, high = topo->n_places;
+	int32_t low = 0, high = topo->n_places, guess;
 
+	if (high < 2)
+		return 0;
+	guess = guess_place(topo, number, offset);
+	if (first_of(topo, guess, offset) <= number) {
+		low = guess;
+		if (guess + 1 < high && first_of(topo, guess + 1, offset) > number)
+			high = guess + 1;
+	}
 	while (high - low > 1) {
-		int32_t middle = low + (high - low) / 2, first;
+		int32_t middle = low + (high - low) / 2;
 
-		memcpy(&first, (const char *)&topo->places[middle] + offset, sizeof(first));
-		if (first <= number)
+		if (first_of(topo, middle, offset) <= number)
 			low = middle;
 		else
 			high = middle;
