@@ -1,11 +1,11 @@
-#define _GNU_SOURCE /* pthread_attr_setaffinity_np */
+#define _GNU_SOURCE /* sched_getaffinity, pthread_attr_setaffinity_np */
 #include "attention/pool.h"
 
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <string.h>
+#include <unistd.h>
 #include "attention/kernels/kernel.h"
 #include "topo/log.h"
 
@@ -66,18 +66,33 @@ static void *work(void *argument)
 	return NULL;
 }
 
-/* Start the workers. They may run anywhere the process may: the caller is often bound to the
- * one core of its rank, and they must not inherit that. */
+/* Workers may run where the main thread of the process may. The caller is often bound to the one
+ * core of its rank, which they must not inherit; but what taskset, a launcher or a batch system
+ * leaves to the process, they must not leave. */
+static int allow_processors(pthread_attr_t *attributes)
+{
+	enum { PROCESSORS = 1 << 16 };
+	size_t bytes = CPU_ALLOC_SIZE(PROCESSORS);
+	cpu_set_t *allowed = CPU_ALLOC(PROCESSORS);
+	int failed = allowed == NULL;
+
+	/* Where it cannot be read they inherit after all. */
+	if (!failed && sched_getaffinity(getpid(), bytes, allowed) == 0)
+		failed = pthread_attr_setaffinity_np(attributes, bytes, allowed);
+	CPU_FREE(allowed);
+	return failed;
+}
+
 static int start_workers(span_pool *pool)
 {
 	pthread_attr_t attributes;
-	cpu_set_t everywhere;
 	int failed;
 
-	memset(&everywhere, 0xff, sizeof(everywhere));
+	if (pool->threads == 1)
+		return 0;
 	if (pthread_attr_init(&attributes) != 0)
 		return -1;
-	failed = pthread_attr_setaffinity_np(&attributes, sizeof(everywhere), &everywhere);
+	failed = allow_processors(&attributes);
 	for (int i = 1; i < pool->threads && !failed; i++) {
 		pool_worker *worker = &pool->worker[i - 1];
 

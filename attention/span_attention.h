@@ -56,7 +56,8 @@ typedef struct {
 	span_layout_family layout;     /* default contiguous */
 	span_numerics numerics;        /* default canonical */
 	int32_t tile;                  /* T; 0: chosen from S (span_layout.h) */
-	int32_t threads;               /* threads that compute for one rank; 0: 1 */
+	int32_t threads;               /* threads that compute for one rank; 0: 1. They run where
+	                               * the main thread of the process may run at create */
 	span_transport *transport;     /* NULL: one rank. Borrowed until span_attention_free */
 	span_order_kind order;         /* used when custom_order is NULL */
 	span_return_kind way_back;     /* used when custom_order is NULL */
