@@ -45,10 +45,10 @@ span_status span_pass_end(span_attention *op, const span_fp_mode *mode, const ch
 	}
 	if (status != SPAN_OK || pass->pairs_computed == pass->pairs_planned)
 		return status;
-	return span_fail(SPAN_EINTEGRITY,
-	                 "%s: rank %d computed %lld (query, key) pairs; the mask has %lld", name,
-	                 op->rank, (long long)pass->pairs_computed,
-	                 (long long)pass->pairs_planned);
+	span_fail(SPAN_EINTEGRITY,
+	          "%s: rank %d computed %lld (query, key) pairs; the mask has %lld", name, op->rank,
+	          (long long)pass->pairs_computed, (long long)pass->pairs_planned);
+	return op->transport != NULL ? span_pass_give_up(op, SPAN_EINTEGRITY) : SPAN_EINTEGRITY;
 }
 
 void span_pass_count(int32_t *waiting, int64_t *most, const span_row_arrival *arrival)

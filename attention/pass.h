@@ -9,7 +9,8 @@
 void span_pass_begin(span_attention *op, span_pass_statistics *pass, span_fp_mode *mode);
 
 /* Add up what the threads counted, restore the mode, and hold the pairs against the mask: returns
- * `status`, or SPAN_EINTEGRITY where it was SPAN_OK. `name` is used in the message. */
+ * `status`, or SPAN_EINTEGRITY where it was SPAN_OK, which aborts the transport. `name` is used in
+ * the message. */
 span_status span_pass_end(span_attention *op, const span_fp_mode *mode, const char *name,
                           span_status status);
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include "attention/op.h"
 #include "tests/attention/attention_case.h"
 #include "tests/attention/messages.h"
 #include "tests/topo/order_cases.h"
@@ -22,6 +23,7 @@ struct trial {
 	double sleeps;
 	const span_order *order; /* NULL, or instead of that of the case */
 	int32_t liar;    /* -1, or a rank that believes in half of the head size */
+	int32_t miscounter; /* -1, or a rank for which the mask has a pair more */
 	span_status status[MOST_RANKS]; /* of forward and backward */
 	span_status after[MOST_RANKS];  /* of a forward after that */
 	double seconds;  /* of it all */
@@ -100,6 +102,8 @@ static span_status run_rank(span_transport *transport, void *argument)
 	if (status)
 		return status;
 	x = make_buffers(&c, op, transport->rank);
+	if (transport->rank == trial->miscounter)
+		op->statistics.forward.pairs_planned++;
 	if (transport->rank == trial->sleeper)
 		sleep_for(trial->sleeps);
 	for (int i = 0; i < CALLS && !status; i++)
@@ -122,6 +126,7 @@ static struct trial trial_of(int32_t ranks, int order)
 		       .order = order, .grouping = GROUP_TWO_EVEN, .threads = 1,
 		       .way_back = SPAN_RETURN_DIRECT },
 		.timeout = 60, .bit = 12345, .sleeper = -1, .liar = -1,
+		.miscounter = -1,
 	};
 }
 
@@ -401,6 +406,21 @@ Test(contracts, ranks_that_disagree_about_the_shape_are_found)
 	for (int32_t r = 0; r < RING; r++)
 		cr_assert(trial.status[r] == SPAN_EINTEGRITY || trial.status[r] == SPAN_ECOMM);
 	cr_assert_lt(trial.seconds, long_ago);
+}
+
+/* It computed what it had to send as well, so nobody else would notice in this call. */
+Test(contracts, a_rank_whose_pairs_are_not_those_of_the_mask_stops_all)
+{
+	struct trial trial = trial_of(RING, SPAN_ORDER_RING);
+
+	trial.timeout = 2;
+	trial.miscounter = 1;
+	run_local(&trial);
+	cr_assert_eq(messages_with("rank 1 computed 1024 (query, key) pairs; the mask has 1025"), 1);
+	for (int32_t r = 0; r < RING; r++) {
+		cr_assert_eq(trial.status[r], r == 1 ? SPAN_EINTEGRITY : SPAN_ECOMM);
+		cr_assert_eq(trial.after[r], SPAN_ECOMM, "rank %d goes on", r);
+	}
 }
 
 Test(contracts, nothing_is_said_when_nothing_is_wrong)
