@@ -66,4 +66,5 @@ static inline void v_transpose(vector row[W])
 
 #define TABLE span_kernels_avx2
 #define TABLE_NAME "avx2"
+#define DIGEST digest
 #include "attention/kernels/template.h"

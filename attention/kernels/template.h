@@ -6,6 +6,7 @@
  *   vector, unaligned_vector, vector_bits   W floats, the same at any address, W integers
  *   v_fma, v_max, v_min, v_ceil, v_add_bits_unless_below, v_half, v_transpose
  *   TABLE, TABLE_NAME    the span_kernels to define
+ *   DIGEST               its digest
  *
  * and includes x86.h for what all sets share. The parts, in reading order: */
 #include "attention/kernels/kernel.h"
@@ -30,7 +31,7 @@ const span_kernels TABLE = {
 	.pack_keys = pack_keys,
 	.leaf = leaf,
 	.add = add,
-	.digest = digest,
+	.digest = DIGEST,
 	.to_f32 = to_f32,
 	.from_f32 = from_f32,
 };

@@ -98,17 +98,22 @@ static inline float max8(__m256 x)
 	return _mm_cvtss_f32(_mm_max_ss(y, _mm_movehdup_ps(y)));
 }
 
-/* a times x^512 modulo the generator of digest.h, for a register of two words, the first of them
- * the higher: each word times a power of x. A carry-less product of two words whose bits run
- * downwards comes out one power of x too low, hence x^511 and x^575.
+/* The digest by carry-less products. A register of two words, the first of them the higher, is
+ * multiplied by x^n modulo the generator of digest.h by multiplying each word with a power of x: a
+ * carry-less product of two words whose bits run downwards comes out one power of x too low, hence
+ * x^(n - 1) and x^(n + 63).
  * Source: Gopal et al. 2009, "Fast CRC computation for generic polynomials using PCLMULQDQ
  * instruction", Intel white paper 323102. */
+#define DIGEST_X512 _mm_set_epi64x((int64_t)0xb100010100000001u, 0x01b001b1b0000001)
+#define DIGEST_X2048 _mm_set_epi64x(0x45000000b0000000, 0x6b700000f5000000)
+/* What is added to the first words: the register is inverted at first. */
+#define DIGEST_FIRST _mm_set_epi64x(0, -1)
+enum { DIGEST_AHEAD = 4096 }; /* bytes asked for ahead of time: data is cold as a rule */
+
 static inline __m128i digest_step(__m128i a)
 {
-	const __m128i powers = _mm_set_epi64x((int64_t)0xb100010100000001u, 0x01b001b1b0000001);
-
-	return _mm_xor_si128(_mm_clmulepi64_si128(a, powers, 0x00),
-	                     _mm_clmulepi64_si128(a, powers, 0x11));
+	return _mm_xor_si128(_mm_clmulepi64_si128(a, DIGEST_X512, 0x00),
+	                     _mm_clmulepi64_si128(a, DIGEST_X512, 0x11));
 }
 
 /* span_digest: blocks of 64 bytes folded into one, whose digest is that of all.
@@ -124,9 +129,9 @@ static uint64_t digest(const void *data, size_t n)
 		return span_digest_inline(data, n);
 	for (int i = 0; i < 4; i++)
 		part[i] = _mm_loadu_si128((const __m128i *)bytes + i);
-	part[0] = _mm_xor_si128(part[0], _mm_set_epi64x(0, -1)); /* the register at first */
+	part[0] = _mm_xor_si128(part[0], DIGEST_FIRST);
 	for (n -= block, bytes += block; n >= block; n -= block, bytes += block) {
-		_mm_prefetch((const char *)bytes + 4096, _MM_HINT_T0); /* cold as a rule */
+		_mm_prefetch((const char *)bytes + DIGEST_AHEAD, _MM_HINT_T0);
 		for (int i = 0; i < 4; i++)
 			part[i] = _mm_xor_si128(digest_step(part[i]),
 			                        _mm_loadu_si128((const __m128i *)bytes + i));
