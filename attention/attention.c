@@ -103,6 +103,21 @@ static span_status make_order(span_attention *op)
 	return status;
 }
 
+/* Parts of the largest message on the way back; at least 1. */
+static size_t most_parts(const span_attention *op)
+{
+	const span_program *program = op->program;
+	int32_t most = 1;
+
+	for (int32_t i = 0; i < program->accounts; i++)
+		if (program->account[i].parts > most)
+			most = program->account[i].parts;
+	for (int32_t i = 0; i < program->deliveries; i++)
+		if (program->delivery[i].parts > most)
+			most = program->delivery[i].parts;
+	return (size_t)most;
+}
+
 /* The state of a running pass, sized by the program. */
 static span_status make_state(span_attention *op)
 {
@@ -112,6 +127,7 @@ static span_status make_state(span_attention *op)
 	size_t tiles = (size_t)op->program->tiles + 1;
 	size_t digests = 2 * (size_t)(op->options.batch * op->options.kv_heads) *
 	                 (size_t)span_memory_most_tiles(op);
+	size_t returned = (size_t)(op->options.batch * op->options.kv_heads) * most_parts(op);
 
 	for (int32_t t = 0; t < op->program->gather_steps; t++)
 		sends += (size_t)op->program->step[t].send.count;
@@ -124,6 +140,8 @@ static span_status make_state(span_attention *op)
 	op->block_message = calloc(ranks, sizeof(*op->block_message));
 	op->chunk_digest = calloc(digests, sizeof(*op->chunk_digest));
 	op->table = calloc(digests, sizeof(*op->table));
+	op->part_digest = calloc(returned, sizeof(*op->part_digest));
+	op->came_digest = calloc(returned, sizeof(*op->came_digest));
 	op->send_token = calloc(sends, sizeof(*op->send_token));
 	op->send_buffer = calloc(sends, sizeof(*op->send_buffer));
 	op->delivery_token = calloc(deliveries, sizeof(*op->delivery_token));
@@ -134,7 +152,7 @@ static span_status make_state(span_attention *op)
 	op->returns_waiting = calloc(tiles, sizeof(*op->returns_waiting));
 	if (!op->receive_token || !op->block_state || !op->block_buffer || !op->block_tiles ||
 	    !op->buffer_block || !op->block_origin || !op->block_message || !op->chunk_digest ||
-	    !op->table || !op->send_token || !op->send_buffer || !op->delivery_token ||
+	    !op->table || !op->part_digest || !op->came_digest || !op->send_token || !op->send_buffer || !op->delivery_token ||
 	    !op->return_token || !op->return_posted || !op->count || !op->waiting ||
 	    !op->returns_waiting)
 		return span_fail(SPAN_ENOMEM, "span_attention_create: no memory");
@@ -318,6 +336,8 @@ void span_attention_free(span_attention *op)
 	free(op->block_message);
 	free(op->chunk_digest);
 	free(op->table);
+	free(op->part_digest);
+	free(op->came_digest);
 	free(op->send_token);
 	free(op->send_buffer);
 	free(op->delivery_token);

@@ -19,7 +19,7 @@ typedef struct {
 	const span_tensor *dk;
 	const span_tensor *dv;
 	int32_t t;                  /* the step */
-	const span_delivery *delivery; /* being merged */
+	int32_t delivery;           /* being merged */
 	float *delivered;           /* its parts */
 } span_backward_call;
 

@@ -198,6 +198,13 @@ static void settle_dkv(const backward_task *task, const span_account *account, f
 		                &task->op->count[task->thread].returns_most, arrival);
 }
 
+/* An account got its last sums for the task's head: they go on, unless the rank owns them. */
+static void complete_account(const backward_task *task, int32_t account)
+{
+	if (task->op->program->account[account].hop >= 0)
+		span_returns_digest_account(task->op, account, task->batch, task->kv_head);
+}
+
 /* ---- One block ---- */
 
 /* Pack the values of a tile: f32 rows of whole vectors as they lie, others through scratch. */
@@ -390,6 +397,8 @@ void span_backward_compute(void *context, int64_t number, int thread)
 	for (int z = 0; z < n; z++)
 		for (int y = 0; y < program->nodes; y++)
 			compute_pair(&task, &scratch, &quadrant, block, program->node[y], nodes[z]);
+	if (program->step[call->t].completes)
+		complete_account(&task, program->step[call->t].account);
 }
 
 /* ---- What arrives ---- */
@@ -399,7 +408,7 @@ void span_backward_merge(void *context, int64_t number, int thread)
 	const span_backward_call *call = context;
 	backward_task task = make_task(call, number, thread);
 	const span_program *program = call->op->program;
-	const span_delivery *delivery = call->delivery;
+	const span_delivery *delivery = &program->delivery[call->delivery];
 	const span_account *account = &program->account[delivery->account];
 	float *parts = span_returns_account(call->op, delivery->account);
 
@@ -407,7 +416,11 @@ void span_backward_merge(void *context, int64_t number, int thread)
 		const span_row_arrival *arrival = &program->arrival[delivery->arrival.first + i];
 		float *dk = part_of(&task, call->delivered, arrival->part);
 
+		span_returns_digest_delivery(call->op, call->delivery, task.batch, task.kv_head,
+		                             arrival->part);
 		settle_dkv(&task, account, parts, arrival, dk, tile_floats(call->op));
 	}
+	if (delivery->completes)
+		complete_account(&task, delivery->account);
 }
 

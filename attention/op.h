@@ -77,10 +77,13 @@ struct span_attention {
 	span_message *block_message;    /* [P] its header; of the own block the digest */
 	uint64_t *chunk_digest;         /* of the block computed on: [tiles][K, V][B][Hkv] */
 	uint64_t *table;                /* the digests that came with a block, the same way */
+	uint64_t *part_digest;          /* of an account that is complete: [parts][B][Hkv] */
+	uint64_t *came_digest;          /* of the delivery that is merged, the same way */
 	span_token *send_token;         /* [sends] outstanding */
 	int32_t *send_buffer;           /* [sends] the buffer it reads, -1: the own block */
 	int32_t sends;
 	span_token *delivery_token;     /* [deliveries] */
+	span_message delivery_message;  /* of the delivery that is merged */
 	span_token *return_token;       /* [return_buffers] */
 	uint8_t *return_posted;         /* [return_buffers] */
 	span_thread_count *count;       /* [threads] */
@@ -158,8 +161,16 @@ span_status span_returns_step(span_attention *op, int32_t t);
 /* Send on account number `account`, which is complete; nothing when it has no parts, which
  * happens when an order computes on more than the mask lets be seen. */
 span_status span_returns_send(span_attention *op, int32_t account, int32_t t);
-/* Wait for a delivery; *data is its parts. */
+/* Wait for a delivery and look at its header; *data is its parts. */
 span_status span_returns_receive(span_attention *op, int32_t delivery, float **data);
+/* A part is digested while it is in cache anyway, one batch and KV head at a time, by whoever
+ * writes or reads it last: the first two functions. When all heads of a delivery were digested
+ * the third holds them against its header. */
+void span_returns_digest_account(span_attention *op, int32_t account, int64_t batch,
+                                 int32_t kv_head);
+void span_returns_digest_delivery(span_attention *op, int32_t delivery, int64_t batch,
+                                  int32_t kv_head, int32_t part);
+span_status span_returns_verify(span_attention *op, int32_t delivery);
 span_status span_returns_end(span_attention *op);
 /* The parts of an account in the workspace. */
 float *span_returns_account(const span_attention *op, int32_t account);

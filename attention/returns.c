@@ -13,6 +13,26 @@ static char *buffer_at(const span_attention *op, size_t base, const int32_t *par
 	return op->workspace + base + before * op->memory.part_bytes;
 }
 
+/* Heads, counted over batches: as many digests a part. */
+static int64_t planes_of(const span_attention *op)
+{
+	return op->options.batch * op->options.kv_heads;
+}
+
+/* Digest dK and dV of one head in a part. */
+static uint64_t digest_plane(const span_attention *op, const char *part, int64_t plane)
+{
+	size_t bytes = op->memory.part_bytes / (size_t)planes_of(op);
+
+	return op->kernels->digest(part + (size_t)plane * bytes, bytes);
+}
+
+/* The digest of a message: that of the digests of its parts. */
+static uint64_t digest_parts(const span_attention *op, const uint64_t *digests, int32_t parts)
+{
+	return op->kernels->digest(digests, (size_t)(parts * planes_of(op)) * sizeof(*digests));
+}
+
 float *span_returns_account(const span_attention *op, int32_t account)
 {
 	int32_t buffer = op->program->account[account].buffer;
@@ -67,6 +87,31 @@ span_status span_returns_step(span_attention *op, int32_t t)
 	return status;
 }
 
+void span_returns_digest_account(span_attention *op, int32_t account, int64_t batch,
+                                 int32_t kv_head)
+{
+	const span_account *sent = &op->program->account[account];
+	const char *data = (const char *)span_returns_account(op, account);
+	int64_t plane = batch * op->options.kv_heads + kv_head;
+
+	for (int32_t i = 0; i < sent->part.count; i++) {
+		int32_t part = op->program->part[sent->part.first + i];
+
+		op->part_digest[i * planes_of(op) + plane] =
+			digest_plane(op, data + (size_t)part * op->memory.part_bytes, plane);
+	}
+}
+
+void span_returns_digest_delivery(span_attention *op, int32_t delivery, int64_t batch,
+                                  int32_t kv_head, int32_t part)
+{
+	const char *data = (const char *)delivery_data(op, &op->program->delivery[delivery]);
+	int64_t plane = batch * op->options.kv_heads + kv_head;
+
+	op->came_digest[part * planes_of(op) + plane] =
+		digest_plane(op, data + (size_t)part * op->memory.part_bytes, plane);
+}
+
 /* Bring the parts that are left together at the front, in order. */
 static void compact(const span_attention *op, const span_account *account, char *data)
 {
@@ -89,25 +134,38 @@ span_status span_returns_send(span_attention *op, int32_t account, int32_t t)
 	if (sent->parts == 0)
 		return SPAN_OK;
 	compact(op, sent, data);
-	message.digest = op->kernels->digest(data, bytes);
+	message.digest = digest_parts(op, op->part_digest, sent->parts);
 	op->return_posted[sent->buffer] = 1;
 	return span_pass_send(op, sent->hop, &message, data, &op->return_token[sent->buffer]);
+}
+
+/* Hold what came against what was due, with the digest of the data. */
+static span_status check_delivery(span_attention *op, const span_delivery *from, uint64_t digest)
+{
+	span_message due = { .channel = SPAN_CHANNEL_RETURN, .origin = (uint32_t)from->from,
+	                     .owner = (uint32_t)op->program->account[from->account].block,
+	                     .bytes = (size_t)from->parts * op->memory.part_bytes };
+
+	return span_pass_check(op, &op->delivery_message, &due, digest, "dK and dV");
 }
 
 span_status span_returns_receive(span_attention *op, int32_t delivery, float **data)
 {
 	const span_delivery *from = &op->program->delivery[delivery];
-	span_message due = { .channel = SPAN_CHANNEL_RETURN, .origin = (uint32_t)from->from,
-	                     .owner = (uint32_t)op->program->account[from->account].block,
-	                     .bytes = (size_t)from->parts * op->memory.part_bytes };
-	span_message got;
-	span_status status = span_pass_wait(op, op->delivery_token[delivery], &got, "gradients");
+	span_status status = span_pass_wait(op, op->delivery_token[delivery],
+	                                    &op->delivery_message, "gradients");
 
 	*data = delivery_data(op, from);
 	if (status != SPAN_OK)
 		return status;
-	return span_pass_check(op, &got, &due, op->kernels->digest(*data, due.bytes),
-	                       "dK and dV");
+	return check_delivery(op, from, op->delivery_message.digest);
+}
+
+span_status span_returns_verify(span_attention *op, int32_t delivery)
+{
+	const span_delivery *from = &op->program->delivery[delivery];
+
+	return check_delivery(op, from, digest_parts(op, op->came_digest, from->parts));
 }
 
 span_status span_returns_end(span_attention *op)
