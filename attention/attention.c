@@ -152,9 +152,9 @@ static span_status make_state(span_attention *op)
 	op->returns_waiting = calloc(tiles, sizeof(*op->returns_waiting));
 	if (!op->receive_token || !op->block_state || !op->block_buffer || !op->block_tiles ||
 	    !op->buffer_block || !op->block_origin || !op->block_message || !op->chunk_digest ||
-	    !op->table || !op->part_digest || !op->came_digest || !op->send_token || !op->send_buffer || !op->delivery_token ||
-	    !op->return_token || !op->return_posted || !op->count || !op->waiting ||
-	    !op->returns_waiting)
+	    !op->table || !op->part_digest || !op->came_digest || !op->send_token ||
+	    !op->send_buffer || !op->delivery_token || !op->return_token || !op->return_posted ||
+	    !op->count || !op->waiting || !op->returns_waiting)
 		return span_fail(SPAN_ENOMEM, "span_attention_create: no memory");
 	return SPAN_OK;
 }

@@ -72,7 +72,8 @@ static span_status deliver(span_backward_call *call, int32_t t)
 		span_pool_run(op->pool, op->options.batch * op->options.kv_heads, span_backward_merge,
 		              call);
 		status = span_returns_verify(op, i);
-		if (status == SPAN_OK && delivery->completes && op->program->account[delivery->account].hop >= 0)
+		if (status == SPAN_OK && delivery->completes &&
+		    op->program->account[delivery->account].hop >= 0)
 			status = span_returns_send(op, delivery->account, t);
 	}
 	return status;

@@ -3,6 +3,7 @@
 #include "attention/backward.h"
 
 #include <string.h>
+#include "attention/copy.h"
 #include "attention/quadrant.h"
 
 /* dK comes about against q in base 2: ln(2) in f32 makes it one against the natural scores. */
@@ -122,7 +123,7 @@ static float *merge_sums(const span_attention *op, const span_row_arrival *arriv
 		}
 	}
 	if (kept != NULL && sum != kept)
-		memcpy(kept, sum, n * sizeof(float));
+		span_copy_cold(kept, sum, n * sizeof(float));
 	return sum;
 }
 

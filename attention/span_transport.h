@@ -85,8 +85,8 @@ SPAN_API span_status span_transport_check(const span_transport *transport);
 SPAN_API uint64_t span_digest(const void *data, size_t n);
 
 /* The local transport: ranks are threads of one process, and blocks really travel by copy.
- * A message is copied by whichever side posts second; waits sleep, they do not spin, so 64
- * ranks run on 2 cores. */
+ * A message is copied by whichever side first waits for it or tests it once both have posted, or
+ * by a post whose partner sleeps; waits sleep, they do not spin, so 64 ranks run on 2 cores. */
 typedef struct span_local span_local;
 
 /* ranks 1 to 512; group [ranks], or NULL for one group; copied. A rank may have 8 * ranks + 64

@@ -23,6 +23,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "attention/copy.h"
 #include "attention/crew.h"
 #include "topo/log.h"
 
@@ -276,21 +277,6 @@ static void claim(struct transfer *transfer)
 	transfer->state = transfer->partner->state = COPYING;
 }
 
-/* memcpy of blocks that are in nobody's cache: both sides are asked for ahead of time. */
-static void copy_cold(char *to, const char *from, size_t bytes)
-{
-	enum { STEP = 1024, AHEAD = 4096, LINE = 64 };
-
-	for (; bytes >= STEP + AHEAD; to += STEP, from += STEP, bytes -= STEP) {
-		for (int i = AHEAD; i < AHEAD + STEP; i += LINE) {
-			__builtin_prefetch(from + i, 0);
-			__builtin_prefetch(to + i, 1);
-		}
-		memcpy(to, from, STEP);
-	}
-	memcpy(to, from, bytes);
-}
-
 /* Copy a message that was claimed through `mine`, mark both sides done and wake the other rank.
  * What is too large is not copied; the receiver learns it from the header. */
 static void deliver(span_local *local, struct transfer *mine)
@@ -303,7 +289,7 @@ static void deliver(span_local *local, struct transfer *mine)
 	int fits = bytes <= receive->capacity;
 
 	if (fits && bytes)
-		copy_cold(receive->target, send->source, bytes);
+		span_copy_cold(receive->target, send->source, bytes);
 	pthread_mutex_lock(&receiver->lock);
 	receive->message = send->message;
 	receive->state = DONE;

@@ -101,7 +101,7 @@ static __attribute__((target("vpclmulqdq"))) uint64_t digest_wide(const void *da
 	for (n -= sizeof(part), bytes += sizeof(part); n >= sizeof(part);
 	     n -= sizeof(part), bytes += sizeof(part))
 		for (int i = 0; i < BLOCKS; i++) {
-			_mm_prefetch((const char *)bytes + i * BLOCK + DIGEST_AHEAD, _MM_HINT_T0);
+			_mm_prefetch((const char *)bytes + i * BLOCK + AHEAD, _MM_HINT_T0);
 			part[i] = digest_wide_step(part[i], four,
 			                           _mm512_loadu_si512(bytes + i * BLOCK));
 		}

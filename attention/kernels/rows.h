@@ -67,8 +67,11 @@ static void add(float *target, const float *source, size_t n)
 {
 	size_t whole = n / W * W;
 
-	for (size_t i = 0; i < whole; i += W)
+	for (size_t i = 0; i < whole; i += W) {
+		__builtin_prefetch((const char *)(target + i) + AHEAD, 1);
+		__builtin_prefetch((const char *)(source + i) + AHEAD, 0);
 		v_store(target + i, v_load(target + i) + v_load(source + i));
+	}
 	for (size_t i = whole; i < n; i++)
 		target[i] = target[i] + source[i];
 }
@@ -92,6 +95,10 @@ static void merge(int32_t rows, int32_t width, const float *left_m, const float 
 		float left = span_weight(left_m[r], merged);
 		float right = span_weight(right_m[r], merged);
 
+		for (int d = 0; d < width; d += 16) {
+			__builtin_prefetch((const char *)(left_o + r * width + d) + AHEAD, 0);
+			__builtin_prefetch((const char *)(right_o + r * width + d) + AHEAD, 0);
+		}
 		to_m[r] = merged;
 		to_l[r] = fmaf(right_l[r], right, left_l[r] * left);
 		merge_row(width, left_o + r * width, left, right_o + r * width, right,
@@ -127,8 +134,10 @@ static size_t packed_floats(int32_t keys, int32_t width)
 	return (size_t)(keys + PANEL - 1) / PANEL * PANEL * (size_t)width;
 }
 
-/* W or fewer rows of keys, d by d into column `panel` of a panel. */
-INLINE void pack_columns(const float *source, int64_t stride, int keys, int width, float *panel)
+/* W or fewer rows of keys, d by d into column `panel` of a panel. Meanwhile the W rows after them
+ * are asked for, and as much of the next panel, from `later` on, as was written of this one. */
+INLINE void pack_columns(const float *source, int64_t stride, int keys, int width, float *panel,
+                         const float *later)
 {
 	for (int d = 0; d < width; d += W) {
 		vector row[W];
@@ -136,8 +145,11 @@ INLINE void pack_columns(const float *source, int64_t stride, int keys, int widt
 		UNROLL for (int i = 0; i < W; i++)
 			row[i] = i < keys ? v_load(source + i * stride + d) : (vector){ 0 };
 		v_transpose(row);
-		UNROLL for (int i = 0; i < W; i++)
+		UNROLL for (int i = 0; i < W; i++) {
 			v_store(panel + (int64_t)(d + i) * PANEL, row[i]);
+			__builtin_prefetch(source + (W + i) * stride + d, 0);
+			__builtin_prefetch(later + (int64_t)(d + i) * W, 1);
+		}
 	}
 }
 
@@ -146,11 +158,12 @@ static void pack_keys(const float *source, int64_t stride, int32_t keys, int32_t
 {
 	for (int64_t j = 0; j < (keys + PANEL - 1) / PANEL * PANEL; j += W) {
 		float *panel = target + j / PANEL * PANEL * width + j % PANEL;
+		const float *later = target + (j / PANEL + 1) * PANEL * width + j % PANEL * width;
 		int left = keys - (int)j;
 
 		if (left >= W)
-			pack_columns(source + j * stride, stride, W, width, panel);
+			pack_columns(source + j * stride, stride, W, width, panel, later);
 		else
-			pack_columns(source + j * stride, stride, left, width, panel);
+			pack_columns(source + j * stride, stride, left, width, panel, later);
 	}
 }

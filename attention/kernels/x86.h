@@ -9,6 +9,9 @@
 #include "attention/kernels/arithmetic.h"
 #include "attention/span_tensor.h"
 
+/* What is read once and rarely in cache is asked for so many bytes ahead of time. */
+enum { AHEAD = 4096 };
+
 static inline __m256 load8_bf16(const uint16_t *half)
 {
 	__m256i wide = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)half));
@@ -108,7 +111,6 @@ static inline float max8(__m256 x)
 #define DIGEST_X2048 _mm_set_epi64x(0x45000000b0000000, 0x6b700000f5000000)
 /* What is added to the first words: the register is inverted at first. */
 #define DIGEST_FIRST _mm_set_epi64x(0, -1)
-enum { DIGEST_AHEAD = 4096 }; /* bytes asked for ahead of time: data is cold as a rule */
 
 static inline __m128i digest_step(__m128i a)
 {
@@ -131,7 +133,7 @@ static uint64_t digest(const void *data, size_t n)
 		part[i] = _mm_loadu_si128((const __m128i *)bytes + i);
 	part[0] = _mm_xor_si128(part[0], DIGEST_FIRST);
 	for (n -= block, bytes += block; n >= block; n -= block, bytes += block) {
-		_mm_prefetch((const char *)bytes + DIGEST_AHEAD, _MM_HINT_T0);
+		_mm_prefetch((const char *)bytes + AHEAD, _MM_HINT_T0);
 		for (int i = 0; i < 4; i++)
 			part[i] = _mm_xor_si128(digest_step(part[i]),
 			                        _mm_loadu_si128((const __m128i *)bytes + i));

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include "attention/span_transport.h"
 #include "tests/attention/kernel_case.h"
 
 enum { MOST_TILES = 6, FORWARD_CASES = 240, LEAF_CASES = 160, ROW_CASES = 120 };
@@ -490,6 +491,26 @@ Test(kernels, row_functions_have_the_bits_of_the_specification)
 			cr_assert_eq(memcmp(a.stored, b.stored, a.bytes), 0, "%s", name);
 			cr_assert_eq(memcmp(a.finished, b.finished, a.bytes), 0, "%s", name);
 		}
+		guarded_release(&pool);
+	}
+}
+
+/* Every length around the 64 and 256 bytes that are folded at a time. */
+Test(kernels, the_digest_is_that_of_the_specification_at_every_length)
+{
+	enum { LONGEST = 1300 };
+	case_random random = { 6 };
+
+	for (size_t n = 0; n <= LONGEST; n++) {
+		guarded_pool pool = { 0 };
+		unsigned char *data = guarded_take(&pool, n + 1, (guarded_edge)(n % 2));
+		const span_kernels *kernels;
+
+		for (size_t i = 0; i <= n; i++)
+			data[i] = (unsigned char)case_between(&random, 0, 255);
+		for (int k = 1; (kernels = span_kernels_at(k)); k++)
+			cr_assert_eq(kernels->digest(data + 1, n), span_digest(data + 1, n),
+			             "%s, %zu bytes", kernels->name, n);
 		guarded_release(&pool);
 	}
 }

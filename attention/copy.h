@@ -1,0 +1,25 @@
+/* Copying what is in nobody's cache. Private. */
+#ifndef SPAN_COPY_H
+#define SPAN_COPY_H
+
+#include <stddef.h>
+#include <string.h>
+
+/* memcpy that asks for both sides ahead of time. */
+static inline void span_copy_cold(void *target, const void *source, size_t bytes)
+{
+	enum { STEP = 1024, AHEAD = 4096, LINE = 64 };
+	const char *from = source;
+	char *to = target;
+
+	for (; bytes >= STEP + AHEAD; to += STEP, from += STEP, bytes -= STEP) {
+		for (int i = AHEAD; i < AHEAD + STEP; i += LINE) {
+			__builtin_prefetch(from + i, 0);
+			__builtin_prefetch(to + i, 1);
+		}
+		memcpy(to, from, STEP);
+	}
+	memcpy(to, from, bytes);
+}
+
+#endif
