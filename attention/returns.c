@@ -139,33 +139,22 @@ span_status span_returns_send(span_attention *op, int32_t account, int32_t t)
 	return span_pass_send(op, sent->hop, &message, data, &op->return_token[sent->buffer]);
 }
 
-/* Hold what came against what was due, with the digest of the data. */
-static span_status check_delivery(span_attention *op, const span_delivery *from, uint64_t digest)
-{
-	span_message due = { .channel = SPAN_CHANNEL_RETURN, .origin = (uint32_t)from->from,
-	                     .owner = (uint32_t)op->program->account[from->account].block,
-	                     .bytes = (size_t)from->parts * op->memory.part_bytes };
-
-	return span_pass_check(op, &op->delivery_message, &due, digest, "dK and dV");
-}
-
 span_status span_returns_receive(span_attention *op, int32_t delivery, float **data)
 {
-	const span_delivery *from = &op->program->delivery[delivery];
-	span_status status = span_pass_wait(op, op->delivery_token[delivery],
-	                                    &op->delivery_message, "gradients");
-
-	*data = delivery_data(op, from);
-	if (status != SPAN_OK)
-		return status;
-	return check_delivery(op, from, op->delivery_message.digest);
+	*data = delivery_data(op, &op->program->delivery[delivery]);
+	return span_pass_wait(op, op->delivery_token[delivery], &op->delivery_message,
+	                      "gradients");
 }
 
 span_status span_returns_verify(span_attention *op, int32_t delivery)
 {
 	const span_delivery *from = &op->program->delivery[delivery];
+	span_message due = { .channel = SPAN_CHANNEL_RETURN, .origin = (uint32_t)from->from,
+	                     .owner = (uint32_t)op->program->account[from->account].block,
+	                     .bytes = (size_t)from->parts * op->memory.part_bytes };
 
-	return check_delivery(op, from, digest_parts(op, op->came_digest, from->parts));
+	return span_pass_check(op, &op->delivery_message, &due,
+	                       digest_parts(op, op->came_digest, from->parts), "dK and dV");
 }
 
 span_status span_returns_end(span_attention *op)
