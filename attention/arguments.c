@@ -119,70 +119,17 @@ span_status span_check_options(const span_attention_options *options)
 	return status == SPAN_OK ? check_running(options) : status;
 }
 
-/* Whether elements of a tensor with these extents could share memory: an output's must not.
- * Sufficient for what strides of real layouts look like: taken by size, each must step over
- * all that the smaller ones reach. */
-static int overlaps(int64_t extent[3], int64_t stride[3], int64_t inner)
-{
-	int64_t reach = inner;
-
-	for (int done = 0; done < 3; done++) {
-		int least = -1;
-
-		for (int i = 0; i < 3; i++)
-			if (extent[i] > 1 && (least < 0 || stride[i] < stride[least]))
-				least = i;
-		if (least < 0)
-			return 0;
-		if (stride[least] < reach)
-			return 1;
-		reach = stride[least] * (extent[least] - 1) + reach;
-		extent[least] = 1;
-	}
-	return 0;
-}
-
 span_status span_check_tensor(const char *function, const char *name, const span_tensor *tensor,
                               const span_attention *op, int32_t heads, int is_output)
 {
-	int64_t extent[3] = { op->options.batch, op->tokens, heads };
-	int64_t stride[3];
-	static const char *const stride_name[3] = { "batch_stride", "token_stride",
-	                                            "head_stride" };
+	span_rows rows = { .dtype = op->options.dtype, .batch = op->options.batch,
+		           .tokens = op->tokens, .heads = heads,
+		           .head_size = op->options.head_size, .is_output = is_output };
 
-	if (tensor == NULL)
-		return span_fail(SPAN_EINVAL, "%s: %s is NULL", function, name);
-	if (tensor->dtype != op->options.dtype)
-		return span_fail(SPAN_EINVAL, "%s: %s->dtype is %d; the op was created for %s",
-		                 function, name, (int)tensor->dtype,
-		                 span_dtype_name(op->options.dtype));
-	if (op->tokens == 0)
-		return SPAN_OK;
-	if (tensor->data == NULL)
-		return span_fail(SPAN_EINVAL, "%s: %s->data is NULL", function, name);
-	if ((uintptr_t)tensor->data % span_dtype_bytes(tensor->dtype) != 0)
-		return span_fail(SPAN_EINVAL, "%s: %s->data is not aligned to its dtype, %s",
-		                 function, name, span_dtype_name(tensor->dtype));
-	stride[0] = tensor->batch_stride;
-	stride[1] = tensor->token_stride;
-	stride[2] = tensor->head_stride;
-	for (int i = 0; i < 3; i++)
-		if (extent[i] > 1 && stride[i] < 0)
-			return span_fail(SPAN_EINVAL, "%s: %s->%s is %lld; it must not be negative",
-			                 function, name, stride_name[i], (long long)stride[i]);
-	if (is_output && overlaps(extent, stride, op->options.head_size))
-		return span_fail(SPAN_EINVAL,
-		                 "%s: the strides of %s (batch %lld, token %lld, head %lld) make its "
-		                 "elements overlap", function, name, (long long)tensor->batch_stride,
-		                 (long long)tensor->token_stride, (long long)tensor->head_stride);
-	return SPAN_OK;
+	return span_check_rows(function, name, tensor, &rows);
 }
 
-span_status span_check_workspace(const char *function, const void *workspace)
+span_status span_check_lse(const char *function, const span_attention *op, const float *lse)
 {
-	if (workspace == NULL)
-		return span_fail(SPAN_EINVAL, "%s: workspace is NULL", function);
-	if ((uintptr_t)workspace % 64 != 0)
-		return span_fail(SPAN_EINVAL, "%s: workspace is not aligned to 64 bytes", function);
-	return SPAN_OK;
+	return op->tokens > 0 ? span_check_floats(function, "lse", lse) : SPAN_OK;
 }

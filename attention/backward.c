@@ -143,8 +143,8 @@ static span_status check_arguments(const span_backward_call *call, const void *w
 		status = span_check_tensor(name, "out", call->out, op, query_heads, 0);
 	if (status == SPAN_OK)
 		status = span_check_tensor(name, "dout", call->dout, op, query_heads, 0);
-	if (status == SPAN_OK && call->lse == NULL && op->tokens > 0)
-		status = span_fail(SPAN_EINVAL, "%s: lse is NULL", name);
+	if (status == SPAN_OK)
+		status = span_check_lse(name, op, call->lse);
 	if (status == SPAN_OK)
 		status = span_check_tensor(name, "dq", call->dq, op, query_heads, 1);
 	if (status == SPAN_OK)

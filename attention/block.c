@@ -2,7 +2,7 @@
 #include "attention/span_block.h"
 
 #include <math.h>
-#include <stdint.h>
+#include "attention/check.h"
 #include "attention/kernels/kernel.h"
 #include "topo/log.h"
 
@@ -36,9 +36,9 @@ static span_status check_block(const span_block *block, const char *function)
 	if (block->size < sizeof(*block))
 		return span_fail(SPAN_EINVAL, "%s: block->size is %zu; sizeof(span_block) is %zu",
 		                 function, block->size, sizeof(*block));
-	if (block->batch < 1)
-		return span_fail(SPAN_EINVAL, "%s: batch is %lld; at least 1 is needed", function,
-		                 (long long)block->batch);
+	if (block->batch < 1 || block->batch > INT32_MAX)
+		return span_fail(SPAN_EINVAL, "%s: batch is %lld; 1 to 2^31 - 1 are possible",
+		                 function, (long long)block->batch);
 	if (block->queries < 1 || block->queries > 4096)
 		return span_fail(SPAN_EINVAL, "%s: queries is %lld; 1 to 4096 are possible",
 		                 function, (long long)block->queries);
@@ -51,13 +51,14 @@ static span_status check_block(const span_block *block, const char *function)
 	if (block->first_key < 0 || block->first_key > INT64_MAX / 2)
 		return span_fail(SPAN_EINVAL, "%s: first_key is %lld; a token index is needed",
 		                 function, (long long)block->first_key);
-	if (block->kv_heads < 1)
-		return span_fail(SPAN_EINVAL, "%s: kv_heads is %d; at least 1 is needed", function,
-		                 block->kv_heads);
-	if (block->query_heads < 1 || block->query_heads % block->kv_heads != 0)
+	if (block->kv_heads < 1 || block->kv_heads > 65536)
+		return span_fail(SPAN_EINVAL, "%s: kv_heads is %d; 1 to 65536 are possible",
+		                 function, block->kv_heads);
+	if (block->query_heads < 1 || block->query_heads > 65536 ||
+	    block->query_heads % block->kv_heads != 0)
 		return span_fail(SPAN_EINVAL,
-		                 "%s: query_heads is %d; a multiple of kv_heads (%d) is needed",
-		                 function, block->query_heads, block->kv_heads);
+		                 "%s: query_heads is %d; a multiple of kv_heads (%d) up to 65536 is "
+		                 "needed", function, block->query_heads, block->kv_heads);
 	if (block->head_size < 8 || block->head_size > 256 || block->head_size % 8 != 0)
 		return span_fail(SPAN_EUNSUPPORTED,
 		                 "%s: head_size is %d; multiples of 8 from 8 to 256 are possible",
@@ -71,49 +72,42 @@ static span_status check_block(const span_block *block, const char *function)
 	return SPAN_OK;
 }
 
-static span_status check_tensor(const span_block *block, const span_tensor *tensor,
-                                const char *name, const char *function)
-{
-	if (tensor == NULL)
-		return span_fail(SPAN_EINVAL, "%s: %s is NULL", function, name);
-	if (tensor->dtype != block->dtype)
-		return span_fail(SPAN_EINVAL, "%s: %s->dtype is %d; the block is of %s", function,
-		                 name, (int)tensor->dtype, span_dtype_name(block->dtype));
-	if (tensor->data == NULL)
-		return span_fail(SPAN_EINVAL, "%s: %s->data is NULL", function, name);
-	if (tensor->batch_stride < 0 || tensor->token_stride < 0 || tensor->head_stride < 0)
-		return span_fail(SPAN_EINVAL, "%s: %s has a negative stride", function, name);
-	return SPAN_OK;
-}
-
-static span_status check_partial(const span_partial *partial, const char *name,
-                                 const char *function)
+static span_status check_partial(const char *function, const char *name,
+                                 const span_partial *partial)
 {
 	if (partial == NULL || partial->o == NULL || partial->m == NULL || partial->l == NULL)
 		return span_fail(SPAN_EINVAL, "%s: %s, or an array of it, is NULL", function, name);
 	return SPAN_OK;
 }
 
-static span_status check_array(const void *array, const char *name, const char *function)
-{
-	return array != NULL ? SPAN_OK
-	                     : span_fail(SPAN_EINVAL, "%s: %s is NULL", function, name);
-}
-
-static span_status check_workspace(const void *workspace, const char *function)
-{
-	if (workspace == NULL || (uintptr_t)workspace % 64 != 0)
-		return span_fail(SPAN_EINVAL, "%s: workspace is NULL or not aligned to 64 bytes",
-		                 function);
-	return SPAN_OK;
-}
-
 /* One argument of a function here, and what it must be. */
 typedef struct {
-	enum { TENSOR, PARTIAL, ARRAY, WORKSPACE } kind;
+	enum { QUERIES, KEYS, QUERIES_OUT, KEYS_OUT, PARTIAL, ARRAY, WORKSPACE } kind;
 	const char *name;
 	const void *value;
 } argument;
+
+static span_status check_argument(const span_block *block, const char *function,
+                                  const argument *a)
+{
+	int keys = a->kind == KEYS || a->kind == KEYS_OUT;
+	span_rows rows = { .dtype = block->dtype, .batch = block->batch,
+		           .tokens = keys ? block->keys : block->queries,
+		           .heads = keys ? block->kv_heads : block->query_heads,
+		           .head_size = block->head_size,
+		           .is_output = a->kind == QUERIES_OUT || a->kind == KEYS_OUT };
+
+	switch (a->kind) {
+	case PARTIAL:
+		return check_partial(function, a->name, a->value);
+	case ARRAY:
+		return span_check_floats(function, a->name, a->value);
+	case WORKSPACE:
+		return span_check_workspace(function, a->value);
+	default:
+		return span_check_rows(function, a->name, a->value, &rows);
+	}
+}
 
 /* Check the block, then n arguments in order; choose the kernels; enter the default
  * floating-point mode. */
@@ -123,14 +117,8 @@ static span_status begin(const span_block *block, const char *function, int n,
 {
 	span_status status = check_block(block, function);
 
-	for (int i = 0; i < n && status == SPAN_OK; i++) {
-		const argument *a = &arguments[i];
-
-		status = a->kind == TENSOR    ? check_tensor(block, a->value, a->name, function)
-		       : a->kind == PARTIAL   ? check_partial(a->value, a->name, function)
-		       : a->kind == WORKSPACE ? check_workspace(a->value, function)
-		                              : check_array(a->value, a->name, function);
-	}
+	for (int i = 0; i < n && status == SPAN_OK; i++)
+		status = check_argument(block, function, &arguments[i]);
 	if (status == SPAN_OK)
 		status = span_kernels_select(kernels);
 	if (status == SPAN_OK)
@@ -282,9 +270,9 @@ span_status span_block_forward(const span_block *block, const span_tensor *q,
                                const span_partial *partial, void *workspace)
 {
 	const argument arguments[] = {
-		{ TENSOR, "q", q },
-		{ TENSOR, "k", k },
-		{ TENSOR, "v", v },
+		{ QUERIES, "q", q },
+		{ KEYS, "k", k },
+		{ KEYS, "v", v },
 		{ PARTIAL, "partial", partial },
 		{ WORKSPACE, "workspace", workspace },
 	};
@@ -333,7 +321,7 @@ span_status span_block_finish(const span_block *block, const span_partial *parti
 {
 	const argument arguments[] = {
 		{ PARTIAL, "partial", partial },
-		{ TENSOR, "out", out },
+		{ QUERIES_OUT, "out", out },
 		{ ARRAY, "lse", lse },
 	};
 	const span_kernels *kernels;
@@ -363,8 +351,8 @@ span_status span_block_delta(const span_block *block, const span_tensor *out,
                              const span_tensor *dout, float *delta)
 {
 	const argument arguments[] = {
-		{ TENSOR, "out", out },
-		{ TENSOR, "dout", dout },
+		{ QUERIES, "out", out },
+		{ QUERIES, "dout", dout },
 		{ ARRAY, "delta", delta },
 	};
 	const span_kernels *kernels;
@@ -456,10 +444,10 @@ span_status span_block_backward(const span_block *block, const span_tensor *q,
                                 float *dq, float *dk, float *dv, void *workspace)
 {
 	const argument arguments[] = {
-		{ TENSOR, "q", q },
-		{ TENSOR, "k", k },
-		{ TENSOR, "v", v },
-		{ TENSOR, "dout", dout },
+		{ QUERIES, "q", q },
+		{ KEYS, "k", k },
+		{ KEYS, "v", v },
+		{ QUERIES, "dout", dout },
 		{ ARRAY, "lse", lse },
 		{ ARRAY, "delta", delta },
 		{ ARRAY, "dq", dq },
@@ -517,7 +505,8 @@ span_status span_block_finish_gradients(const span_block *block, const float *dq
 		if (sums[i] == NULL && tensors[i] == NULL)
 			continue;
 		arguments[n++] = (argument){ ARRAY, sum_names[i], sums[i] };
-		arguments[n++] = (argument){ TENSOR, names[i], tensors[i] };
+		arguments[n++] = (argument){ i == 0 ? QUERIES_OUT : KEYS_OUT, names[i],
+			                     tensors[i] };
 	}
 	status = begin(block, "span_block_finish_gradients", n, arguments, &kernels, &mode);
 	if (status != SPAN_OK)

@@ -457,8 +457,8 @@ span_status span_attention_forward(span_attention *op, const span_tensor *q,
 		status = span_check_tensor(name, "v", v, op, op->options.kv_heads, 0);
 	if (status == SPAN_OK)
 		status = span_check_tensor(name, "out", out, op, op->options.query_heads, 1);
-	if (status == SPAN_OK && lse == NULL && op->tokens > 0)
-		status = span_fail(SPAN_EINVAL, "%s: lse is NULL", name);
+	if (status == SPAN_OK)
+		status = span_check_lse(name, op, lse);
 	if (status == SPAN_OK)
 		status = span_check_workspace(name, workspace);
 	if (status != SPAN_OK)

@@ -3,6 +3,7 @@
 #ifndef SPAN_OP_H
 #define SPAN_OP_H
 
+#include "attention/check.h"
 #include "attention/kernels/kernel.h"
 #include "attention/pool.h"
 #include "attention/program.h"
@@ -124,7 +125,7 @@ int64_t span_prepared_tile_floats(const span_attention *op);
 span_status span_check_options(const span_attention_options *options);
 span_status span_check_tensor(const char *function, const char *name, const span_tensor *tensor,
                               const span_attention *op, int32_t heads, int is_output);
-span_status span_check_workspace(const char *function, const void *workspace);
+span_status span_check_lse(const char *function, const span_attention *op, const float *lse);
 
 /* K and V of one tile of a block, of one batch and KV head: dtype rows `stride` elements apart. */
 typedef struct {

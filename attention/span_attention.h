@@ -92,9 +92,9 @@ SPAN_API const span_order *span_attention_order(const span_attention *op);
  *   lse       [B][Hq][s]      f32    out  natural log of sum exp(scale q k); dense
  *   workspace [workspace_bytes]      scratch, 64-byte aligned
  *
- * A query that sees no key gets out = 0 and lse = -inf. bf16 and f16 results are rounded once,
- * to nearest even. No allocation. One thread at a time may use an op. The caller's
- * floating-point mode does not matter and is restored.
+ * Outputs overlap no other argument. A query that sees no key gets out = 0 and lse = -inf. bf16
+ * and f16 results are rounded once, to nearest even. No allocation. One thread at a time may use
+ * an op. The caller's floating-point mode does not matter and is restored.
  * Returns SPAN_EINVAL (outputs untouched), SPAN_ECOMM, SPAN_ETIMEOUT, SPAN_EINTEGRITY (outputs
  * undefined; the transport has been aborted).
  * Source: Dao 2023, arXiv:2307.08691; Liu et al. 2023, arXiv:2310.01889. */

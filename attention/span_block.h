@@ -10,7 +10,9 @@
  *
  * A block computed here is one leaf of the canonical tree: the op's bits are obtained by
  * computing one partial a tile and merging along the tree (attention/README.md). No function
- * here allocates; all may be called at once on distinct outputs. */
+ * here allocates; all may be called at once on distinct outputs. All return SPAN_EINVAL or
+ * SPAN_EUNSUPPORTED, naming the argument, before they write anything; outputs overlap no other
+ * argument, but for span_block_merge. */
 #ifndef SPAN_BLOCK_H
 #define SPAN_BLOCK_H
 
@@ -25,7 +27,7 @@ extern "C" {
  * `keys` consecutive tokens from first_key. With causal != 0 query i sees keys j <= i. */
 typedef struct {
 	size_t size;          /* sizeof(span_block) */
-	int64_t batch;        /* B */
+	int64_t batch;        /* B, 1 to 2^31 - 1 */
 	int64_t queries;      /* 1 to 4096 */
 	int64_t keys;         /* 1 to 4096 */
 	int64_t first_query;

@@ -368,6 +368,16 @@ static void repeated_batch(struct call *c, int which)
 	c->tensor[which].batch_stride = 0;
 }
 
+static void far_batch(struct call *c, int which)
+{
+	c->tensor[which].batch_stride = INT64_MAX;
+}
+
+static void far_token(struct call *c, int which)
+{
+	c->tensor[which].token_stride = PTRDIFF_MAX / (int64_t)sizeof(float) / (S - 1) + 1;
+}
+
 static void no_op(struct call *c, int which)
 {
 	(void)which;
@@ -378,6 +388,12 @@ static void no_lse(struct call *c, int which)
 {
 	(void)which;
 	c->lse = NULL;
+}
+
+static void odd_lse(struct call *c, int which)
+{
+	(void)which;
+	c->lse = (float *)((char *)c->lse + 1);
 }
 
 static void no_workspace(struct call *c, int which)
@@ -417,10 +433,17 @@ Test(arguments, calls_refuse_outputs_that_overlap_themselves)
 	expect_tensors_spoilt(repeated_batch, "strides of %s", 1);
 }
 
+Test(arguments, calls_refuse_strides_that_lead_beyond_memory)
+{
+	expect_tensors_spoilt(far_batch, "strides of %s", 0);
+	expect_tensors_spoilt(far_token, "strides of %s", 0);
+}
+
 Test(arguments, calls_refuse_the_rest)
 {
 	expect_spoilt(no_op, 0, 1, 1, "op is NULL");
 	expect_spoilt(no_lse, 0, 1, 1, "lse is NULL");
+	expect_spoilt(odd_lse, 0, 1, 1, "lse is not aligned");
 	expect_spoilt(no_workspace, 0, 1, 1, "workspace is NULL");
 	expect_spoilt(unaligned_workspace, 0, 1, 1, "workspace is not aligned");
 }

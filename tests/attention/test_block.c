@@ -374,25 +374,27 @@ Test(block, width_is_the_head_size_in_sixteens)
 
 /* ---- wrong arguments ---- */
 
-/* Right arguments for every function, of one row each. */
+/* Right arguments for every function: two of everything that has a stride. */
+enum { ROWS = 2 * 2 * 2 };
+
 struct right {
 	span_block block;
 	span_tensor q, k, v, out;
 	span_partial partial;
-	float lse, delta, sum[16];
+	float lse[ROWS], delta[ROWS], sum[ROWS * 16];
 	char *workspace;
-	float memory[16];
+	float memory[ROWS * 8];
 };
 
 static struct right *make_right(void)
 {
 	struct right *x = calloc(1, sizeof(*x));
 
-	x->block = (span_block){ .size = sizeof(span_block), .batch = 1, .queries = 1, .keys = 1,
-		                 .query_heads = 1, .kv_heads = 1, .head_size = 8,
+	x->block = (span_block){ .size = sizeof(span_block), .batch = 2, .queries = 2, .keys = 2,
+		                 .query_heads = 2, .kv_heads = 2, .head_size = 8,
 		                 .dtype = SPAN_F32 };
-	x->q = x->k = x->v = x->out = span_tensor_bshd(x->memory, SPAN_F32, 1, 1, 8);
-	x->partial = (span_partial){ x->sum, &x->lse, &x->delta };
+	x->q = x->k = x->v = x->out = span_tensor_bshd(x->memory, SPAN_F32, 2, 2, 8);
+	x->partial = (span_partial){ x->sum, x->lse, x->delta };
 	x->workspace = aligned_alloc(64, (span_block_workspace_bytes(&x->block) + 127) / 64 * 64);
 	return x;
 }
@@ -410,11 +412,11 @@ static span_status call(struct right *x, int function)
 	case MERGE:
 		return span_block_merge(&x->block, &x->partial, &x->partial);
 	case FINISH:
-		return span_block_finish(&x->block, &x->partial, out, &x->lse);
+		return span_block_finish(&x->block, &x->partial, out, x->lse);
 	case DELTA:
-		return span_block_delta(&x->block, out, q, &x->delta);
+		return span_block_delta(&x->block, out, q, x->delta);
 	case BACKWARD:
-		return span_block_backward(&x->block, q, k, v, out, &x->lse, &x->delta, sum, sum,
+		return span_block_backward(&x->block, q, k, v, out, x->lse, x->delta, sum, sum,
 		                           sum, x->workspace);
 	default:
 		return span_block_finish_gradients(&x->block, sum, sum, sum, out, out, out);
@@ -449,6 +451,7 @@ Test(block, refuses_wrong_blocks)
 	REFUSE(size, sizeof(span_block) - 1, SPAN_EINVAL);
 	REFUSE(batch, 0, SPAN_EINVAL);
 	REFUSE(batch, -1, SPAN_EINVAL);
+	REFUSE(batch, INT64_MAX, SPAN_EINVAL);
 	REFUSE(queries, 0, SPAN_EINVAL);
 	REFUSE(queries, 4097, SPAN_EINVAL);
 	REFUSE(keys, 0, SPAN_EINVAL);
@@ -458,7 +461,10 @@ Test(block, refuses_wrong_blocks)
 	REFUSE(first_key, -1, SPAN_EINVAL);
 	REFUSE(first_key, INT64_MAX, SPAN_EINVAL);
 	REFUSE(kv_heads, 0, SPAN_EINVAL);
+	REFUSE(kv_heads, 65537, SPAN_EINVAL);
 	REFUSE(query_heads, 0, SPAN_EINVAL);
+	REFUSE(query_heads, 3, SPAN_EINVAL);
+	REFUSE(query_heads, 65538, SPAN_EINVAL);
 	REFUSE(head_size, 12, SPAN_EUNSUPPORTED);
 	REFUSE(head_size, 0, SPAN_EUNSUPPORTED);
 	REFUSE(head_size, 264, SPAN_EUNSUPPORTED);
@@ -490,6 +496,63 @@ static void expect_tensor_refused(struct right *x, int function, span_tensor *te
 	tensor->head_stride = -1;
 	expect_said(call(x, function), SPAN_EINVAL, name);
 	*tensor = good;
+	tensor->batch_stride = INT64_MAX;
+	expect_said(call(x, function), SPAN_EINVAL, "lead beyond all memory");
+	*tensor = good;
+	tensor->token_stride = PTRDIFF_MAX / (int64_t)sizeof(float);
+	expect_said(call(x, function), SPAN_EINVAL, "lead beyond all memory");
+	*tensor = good;
+	tensor->data = (char *)good.data + 1;
+	expect_said(call(x, function), SPAN_EINVAL, "not aligned to its dtype");
+	*tensor = good;
+}
+
+/* Elements of an output that share memory; of an input they may. */
+static void expect_overlap_refused(int function, int64_t batch, int64_t token, int64_t head)
+{
+	struct right *x = make_right();
+
+	x->out.batch_stride = batch;
+	x->out.token_stride = token;
+	x->out.head_stride = head;
+	log_capture();
+	expect_said(call(x, function), SPAN_EINVAL, "make its elements overlap");
+	expect_said(span_block_finish_gradients(&x->block, NULL, x->sum, NULL, NULL, &x->out, NULL),
+	            SPAN_EINVAL, "strides of dk");
+	x->q = x->k = x->v = x->out;
+	x->out = span_tensor_bshd(x->memory, SPAN_F32, 2, 2, 8);
+	cr_assert_eq(call(x, FORWARD), SPAN_OK);
+	free(x->workspace);
+	free(x);
+}
+
+Test(block, refuses_outputs_that_overlap_themselves)
+{
+	static const int functions[] = { FINISH, GRADIENTS };
+
+	for (int i = 0; i < 2; i++) {
+		expect_overlap_refused(functions[i], 0, 16, 8);
+		expect_overlap_refused(functions[i], 32, 0, 8);
+		expect_overlap_refused(functions[i], 32, 16, 0);
+		expect_overlap_refused(functions[i], 32, 16, 7);
+		expect_overlap_refused(functions[i], 31, 16, 8);
+	}
+}
+
+/* What a tensor has one of is not stepped over, so its stride may be anything. */
+Test(block, a_stride_that_is_not_used_does_not_matter)
+{
+	struct right *x = make_right();
+
+	x->block.batch = x->block.queries = x->block.keys = 1;
+	x->block.query_heads = x->block.kv_heads = 1;
+	x->q.batch_stride = x->k.token_stride = x->out.head_stride = -1;
+	x->out.batch_stride = INT64_MAX;
+	log_capture();
+	for (int f = 0; f < FUNCTIONS; f++)
+		cr_assert_eq(call(x, f), SPAN_OK, "%s", log_captured());
+	free(x->workspace);
+	free(x);
 }
 
 Test(block, refuses_wrong_tensors)
