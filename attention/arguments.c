@@ -51,13 +51,18 @@ static span_status check_kind(const span_attention_options *options)
 		return span_fail(SPAN_EINVAL,
 		                 "%s: scale is %g; a positive number, or 0 for 1 / sqrt(head_size), "
 		                 "is needed", create, (double)options->scale);
-	if (options->mask.size != 0 && options->mask.size < sizeof(span_mask))
+	if (options->mask.size != 0 && options->mask.size != sizeof(span_mask))
 		return span_fail(SPAN_EINVAL, "%s: mask.size is %zu; sizeof(span_mask) is %zu",
 		                 create, options->mask.size, sizeof(span_mask));
 	if (options->mask.kind != SPAN_MASK_FULL && options->mask.kind != SPAN_MASK_CAUSAL)
 		return span_fail(SPAN_EUNSUPPORTED,
 		                 "%s: mask.kind is %d; full (0) and causal (1) are possible", create,
 		                 (int)options->mask.kind);
+	for (int i = 0; i < SPAN_MASK_RESERVED; i++)
+		if (options->mask.reserved[i] != 0)
+			return span_fail(SPAN_EUNSUPPORTED,
+			                 "%s: mask.reserved[%d] is %lld; this version needs 0", create,
+			                 i, (long long)options->mask.reserved[i]);
 	if (options->mask.size == 0 && options->mask.kind != SPAN_MASK_FULL)
 		return span_fail(SPAN_EINVAL,
 		                 "%s: mask.size is 0 with mask.kind %d; set it to sizeof(span_mask)",
@@ -104,9 +109,9 @@ span_status span_check_options(const span_attention_options *options)
 
 	if (options == NULL)
 		return span_fail(SPAN_EINVAL, "%s: options is NULL", create);
-	if (options->size < sizeof(*options))
+	if (options->size != sizeof(*options))
 		return span_fail(SPAN_EINVAL,
-		                 "%s: options->size is %zu; sizeof(span_attention_options) is %zu",
+		                 "%s: options->size is %zu; this library knows options of %zu bytes",
 		                 create, options->size, sizeof(*options));
 	if (options->transport != NULL) {
 		status = span_transport_check(options->transport);

@@ -33,8 +33,9 @@ static span_status check_block(const span_block *block, const char *function)
 {
 	if (block == NULL)
 		return span_fail(SPAN_EINVAL, "%s: block is NULL", function);
-	if (block->size < sizeof(*block))
-		return span_fail(SPAN_EINVAL, "%s: block->size is %zu; sizeof(span_block) is %zu",
+	if (block->size != sizeof(*block))
+		return span_fail(SPAN_EINVAL,
+		                 "%s: block->size is %zu; this library knows blocks of %zu bytes",
 		                 function, block->size, sizeof(*block));
 	if (block->batch < 1 || block->batch > INT32_MAX)
 		return span_fail(SPAN_EINVAL, "%s: batch is %lld; 1 to 2^31 - 1 are possible",

@@ -7,7 +7,8 @@
  *     span_attention_options options = { .size = sizeof options, .batch = 1,
  *             .query_tokens = S, .key_tokens = S, .query_heads = 8, .kv_heads = 2,
  *             .head_size = 128, .dtype = SPAN_F32,
- *             .mask = { sizeof(span_mask), SPAN_MASK_CAUSAL }, .transport = transport };
+ *             .mask = { .size = sizeof(span_mask), .kind = SPAN_MASK_CAUSAL },
+ *             .transport = transport };
  *     span_attention_create(&options, &op);
  *     void *workspace = aligned_alloc(64, span_attention_workspace_bytes(op));
  *     span_attention_forward(op, &q, &k, &v, &out, lse, workspace);
@@ -42,7 +43,8 @@ typedef enum {
 
 /* What to compute. Zero the struct, set size and what differs from the default. */
 typedef struct {
-	size_t size;                   /* sizeof(span_attention_options) */
+	size_t size;                   /* sizeof(span_attention_options); one that the library does
+	                               * not know is refused, so that no option is passed over */
 	int64_t batch;                 /* B >= 1 */
 	int64_t query_tokens;          /* S >= 1, of the whole sequence, not of one rank */
 	int64_t key_tokens;            /* must equal query_tokens in this version */

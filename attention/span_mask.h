@@ -14,11 +14,15 @@ typedef enum {
 } span_mask_kind;
 
 /* A mask. It describes, for every query, one interval of keys: the form that sliding
- * windows, prefixes and packed documents share, so that they can be added as further kinds
- * with further fields at the end. Zero the struct and set size and kind. */
+ * windows, prefixes and packed documents share, so that they can be added as further kinds.
+ * Their widths, lengths and lists of starts have their room already, so that nothing which
+ * holds a mask grows. Zero the struct and set size and kind. */
+enum { SPAN_MASK_RESERVED = 6 };
+
 typedef struct {
 	size_t size; /* sizeof(span_mask) */
 	span_mask_kind kind;
+	int64_t reserved[SPAN_MASK_RESERVED]; /* 0; anything else is refused */
 } span_mask;
 
 /* The keys [*first, *end) that query sees, by global index; first == end when it sees none.

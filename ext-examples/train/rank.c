@@ -28,7 +28,7 @@ static span_status create_attention(struct rank *rank, const struct options *opt
 		.kv_heads = rank->shape.kv_heads,
 		.head_size = rank->shape.head_size,
 		.dtype = (span_dtype)settings->dtype,
-		.mask = { sizeof(span_mask), SPAN_MASK_CAUSAL },
+		.mask = { .size = sizeof(span_mask), .kind = SPAN_MASK_CAUSAL },
 		.layout = (span_layout_family)settings->layout,
 		.numerics = (span_numerics)settings->numerics,
 		.tile = (int32_t)settings->tile,

@@ -15,7 +15,8 @@ static span_attention_options good_options(void)
 	return (span_attention_options){
 		.size = sizeof(span_attention_options), .batch = B, .query_tokens = S,
 		.key_tokens = S, .query_heads = HQ, .kv_heads = HKV, .head_size = D,
-		.dtype = SPAN_F32, .mask = { sizeof(span_mask), SPAN_MASK_CAUSAL }, .tile = 16,
+		.dtype = SPAN_F32, .tile = 16,
+		.mask = { .size = sizeof(span_mask), .kind = SPAN_MASK_CAUSAL },
 	};
 }
 
@@ -39,13 +40,19 @@ static void expect_create_refused(const span_attention_options *options, span_st
 
 /* ---- create ---- */
 
+/* A field as messages name it: an array without its index. */
+static const char *name_of(const char *field)
+{
+	return strncmp(field, "mask.reserved", 13) == 0 ? "mask.reserved" : field;
+}
+
 /* Options that differ from good ones in one field. */
 #define REFUSE(field, value, status)                                    \
 	do {                                                            \
 		span_attention_options wrong = good_options();          \
                                                                         \
 		wrong.field = value;                                    \
-		expect_create_refused(&wrong, status, #field);          \
+		expect_create_refused(&wrong, status, name_of(#field)); \
 	} while (0)
 
 Test(arguments, good_options_are_good)
@@ -106,6 +113,7 @@ Test(arguments, create_refuses_wrong_kinds)
 	log_capture();
 	REFUSE(size, 0, SPAN_EINVAL);
 	REFUSE(size, sizeof(span_attention_options) - 1, SPAN_EINVAL);
+	REFUSE(size, sizeof(span_attention_options) + 8, SPAN_EINVAL);
 	REFUSE(dtype, (span_dtype)0, SPAN_EINVAL);
 	REFUSE(dtype, (span_dtype)4, SPAN_EINVAL);
 	REFUSE(scale, -1.0f, SPAN_EINVAL);
@@ -114,6 +122,9 @@ Test(arguments, create_refuses_wrong_kinds)
 	REFUSE(scale, -INFINITY, SPAN_EINVAL);
 	REFUSE(mask.size, 0, SPAN_EINVAL);
 	REFUSE(mask.size, sizeof(span_mask) - 1, SPAN_EINVAL);
+	REFUSE(mask.size, sizeof(span_mask) + 8, SPAN_EINVAL);
+	for (int i = 0; i < SPAN_MASK_RESERVED; i++)
+		REFUSE(mask.reserved[i], -1, SPAN_EUNSUPPORTED);
 	REFUSE(mask.kind, (span_mask_kind)2, SPAN_EUNSUPPORTED);
 	REFUSE(mask.kind, (span_mask_kind)-1, SPAN_EUNSUPPORTED);
 	REFUSE(numerics, (span_numerics)2, SPAN_EINVAL);

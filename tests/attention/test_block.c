@@ -449,6 +449,7 @@ Test(block, refuses_wrong_blocks)
 {
 	log_capture();
 	REFUSE(size, sizeof(span_block) - 1, SPAN_EINVAL);
+	REFUSE(size, sizeof(span_block) + 8, SPAN_EINVAL);
 	REFUSE(batch, 0, SPAN_EINVAL);
 	REFUSE(batch, -1, SPAN_EINVAL);
 	REFUSE(batch, INT64_MAX, SPAN_EINVAL);

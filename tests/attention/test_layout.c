@@ -210,7 +210,7 @@ static span_attention_statistics statistics_of(int64_t tokens, int32_t tile, int
 	span_attention_options options = {
 		.size = sizeof(options), .batch = 1, .query_tokens = tokens, .key_tokens = tokens,
 		.query_heads = 1, .kv_heads = 1, .head_size = 8, .dtype = SPAN_F32, .tile = tile,
-		.layout = family, .mask = { sizeof(span_mask), mask },
+		.layout = family, .mask = { .size = sizeof(span_mask), .kind = mask },
 	};
 	span_local *local = NULL;
 	span_attention *op = NULL;

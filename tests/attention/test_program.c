@@ -35,7 +35,8 @@ static struct world *make_world(int i)
 	cr_assert_eq(span_layout_create(16 * (2 + i % 37), 16, (span_layout_family)(i / 4 % 2),
 	                                w->ranks, &layout), SPAN_OK);
 	w->visible.layout = layout;
-	w->visible.mask = (span_mask){ sizeof(span_mask), (span_mask_kind)(i / 8 % 2) };
+	w->visible.mask = (span_mask){ .size = sizeof(span_mask),
+				         .kind = (span_mask_kind)(i / 8 % 2) };
 	for (int32_t r = 0; r < w->ranks; r++)
 		for (int32_t b = 0; b < w->ranks; b++) {
 			uint8_t *seen = &need[r * w->ranks + b];

@@ -68,7 +68,7 @@ static void open_rank(problem *p, int32_t r)
 		.size = sizeof(options), .batch = 1, .query_tokens = p->tokens,
 		.key_tokens = p->tokens, .query_heads = HEADS, .kv_heads = HEADS,
 		.head_size = p->head_size, .dtype = p->dtype,
-		.mask = { sizeof(span_mask), p->mask }, .layout = p->layout,
+		.mask = { .size = sizeof(span_mask), .kind = p->mask }, .layout = p->layout,
 		.numerics = p->numerics, .tile = TILE,
 		.transport = p->local != NULL ? span_local_transport(p->local, r) : NULL,
 	};

@@ -124,8 +124,8 @@ static span_status run(span_transport *transport, void *argument)
 	span_attention_options options = {
 		.size = sizeof(options), .batch = 1, .query_tokens = TOKENS, .key_tokens = TOKENS,
 		.query_heads = HEADS, .kv_heads = HEADS, .head_size = D, .dtype = SPAN_F32,
-		.mask = { sizeof(span_mask), SPAN_MASK_CAUSAL }, .tile = 16, .threads = 2,
-		.layout = SPAN_LAYOUT_ZIGZAG, .transport = transport,
+		.mask = { .size = sizeof(span_mask), .kind = SPAN_MASK_CAUSAL },
+		.layout = SPAN_LAYOUT_ZIGZAG, .tile = 16, .threads = 2, .transport = transport,
 	};
 	span_attention *op = NULL;
 	struct tensors t;
