@@ -326,6 +326,53 @@ Test(nccl_log, algorithm_and_protocol_come_from_the_environment_or_nccl)
 	cr_assert(sample.algo == SPAN_RING && sample.proto == SPAN_SIMPLE);
 }
 
+/* Logs of sweeps hold runs with a variable and runs without it. */
+static void cell_of_second(const char *text, int algo, int proto)
+{
+	span_nccl_log log;
+
+	cr_assert_eq(read_text(text, "all_reduce", &nothing, &log), SPAN_OK, "%s", log_captured());
+	cr_assert_eq(log.n, 2, "%s: %zu rows", text, log.n);
+	cr_assert(log.samples[1].algo == algo && log.samples[1].proto == proto, "%s: %d, %d", text,
+	          log.samples[1].algo, log.samples[1].proto);
+	span_nccl_log_free(&log);
+}
+
+Test(nccl_log, what_is_forced_holds_as_long_as_it_was_said_for)
+{
+	const char *const set = "h:1 NCCL INFO NCCL_ALGO set by environment to Tree\n"
+				"h:1 NCCL INFO NCCL_PROTO set by environment to LL\n";
+	char text[1024];
+
+	snprintf(text, sizeof(text), "# nThread 1 nGpus 8\n%s" ROW "# nThread 1 nGpus 8\n" ROW, set);
+	cell_of_second(text, -1, -1);
+	snprintf(text, sizeof(text), "# nThread 1 nGpus 8\n%s" ROW "# nThread 1 nGpus 8\n"
+	                             "NCCL_ALGO set by environment to Ring\n" ROW, set);
+	cell_of_second(text, SPAN_RING, -1);
+	/* A run that failed has no rows. */
+	snprintf(text, sizeof(text), ROW "# nThread 1 nGpus 8\n%s# nThread 1 nGpus 8\n" ROW, set);
+	cell_of_second(text, -1, -1);
+	cell_of_second("+ NCCL_ALGO=Ring NCCL_PROTO=LL all_reduce_perf -g 8\n# nThread 1 nGpus 8\n" ROW
+	               "+ all_reduce_perf -g 8\n# nThread 1 nGpus 8\n" ROW, -1, -1);
+	cell_of_second("+ NCCL_ALGO=Ring all_reduce_perf -g 8\n# nThread 1 nGpus 8\n" ROW
+	               "# nThread 1 nGpus 8\n" ROW, -1, -1);
+	cell_of_second(ROW "+ NCCL_ALGO=Ring all_reduce_perf -g 8\n"
+	               "# Collective test starting: all_reduce_perf\n# nThread 1 nGpus 8\n" ROW,
+	               SPAN_RING, -1);
+	cell_of_second(ROW "+ NCCL_ALGO=Ring all_reduce_perf -g 8\nfailed\n"
+	               "+ all_reduce_perf -g 8\n# nThread 1 nGpus 8\n" ROW, -1, -1);
+	cell_of_second("export NCCL_ALGO=Tree\n+ NCCL_PROTO=LL all_reduce_perf -g 8\n" ROW
+	               "+ all_reduce_perf -g 8\n" ROW, SPAN_TREE, -1);
+	cell_of_second("export NCCL_ALGO=Tree\n+ all_reduce_perf -g 8\n" ROW "unset NCCL_ALGO\n"
+	               "+ all_reduce_perf -g 8\n" ROW, -1, -1);
+	cell_of_second("export NCCL_PROTO=LL\n# nThread 1 nGpus 8\n" ROW "unset NCCL_PROTO\n" ROW, -1,
+	               -1);
+	cell_of_second("# ALGO=Ring\n# nThread 1 nGpus 8\n" ROW "# nThread 1 nGpus 8\n" ROW,
+	               SPAN_RING, -1);
+	snprintf(text, sizeof(text), "%s" ROW "### ALGO=Ring\n" ROW, set);
+	cell_of_second(text, SPAN_RING, -1);
+}
+
 /* What the plugin's profiler writes: a tag before each row. */
 Test(nccl_log, rows_of_the_profiler_are_read_each_by_its_tag)
 {

@@ -1,7 +1,6 @@
 /* The output of nccl-tests: the lines around its rows, and what the rows leave unsaid. */
 #include "topo/nccl/nccl_log.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
@@ -13,13 +12,6 @@
 #define LINE_BYTES 4096
 #define MAX_HOSTS  4096 /* distinct hosts are counted up to here */
 #define HOST_BYTES 64
-#define MAX_TOLD   256 /* sizes whose algorithm NCCL told in one run */
-
-/* What NCCL said it chose for a size. */
-struct told {
-	uint64_t bytes;
-	int algo, proto;
-};
 
 struct reader {
 	const char *name;
@@ -32,15 +24,13 @@ struct reader {
 	int root;        /* is there a column of that name; -1: no heading yet */
 	int iterations;  /* are there columns of them; -1: no heading yet */
 	int cputime;     /* instead of time */
-	int algo, proto; /* that the environment forces */
+	struct log_cells cells;
 	int ranks, gpus; /* by "# Rank" lines; by "nThread", "GPUS=" or "-g" */
 	int nodes;       /* by "# span:" lines */
 	int group, in_group; /* of the first "# Rank", and how many are of it */
 	int split;           /* others are not: NCCL_TESTS_SPLIT made several communicators */
 	int n_hosts;
 	char (*hosts)[HOST_BYTES];
-	int n_told;
-	struct told told[MAX_TOLD];
 	int rows; /* since the run began */
 
 	int torn; /* the last sample still misses its times */
@@ -65,88 +55,16 @@ static int number_after(const char *line, const char *word)
 	return number > 0 && number <= SPAN_PROFILE_MAX_RANKS ? (int)number : 0;
 }
 
-/* Copy the word at c. */
-static void copy_word(const char *c, char *word, size_t bytes)
-{
-	size_t n;
-
-	c += strspn(c, " \t");
-	n = strcspn(c, " \t\r\n;\"'");
-	n = n < bytes - 1 ? n : bytes - 1;
-	memcpy(word, c, n);
-	word[n] = '\0';
-}
-
-int log_single(const char *text, int (*number)(const char *))
-{
-	char word[32];
-	int found;
-
-	copy_word(text, word, sizeof(word));
-	word[strcspn(word, ".")] = '\0'; /* the end of a sentence */
-	found = number(word);
-	return found >= 0 ? found : -1;
-}
-
-/* "ALGO=Ring", "NCCL_PROTO=LL", "NCCL_ALGO set by environment to RING". A line that sets one
- * frees the other: sweeps print both, or set but one. */
-static void read_environment(struct reader *reader, const char *line)
-{
-	static const char *const says[] = { "ALGO=", "ALGO set by environment to " };
-	static const char *const also[] = { "PROTO=", "PROTO set by environment to " };
-
-	for (int i = 0; i < 2; i++) {
-		const char *algo = strstr(line, says[i]), *proto = strstr(line, also[i]);
-
-		if (!algo && !proto)
-			continue;
-		if (algo || !i)
-			reader->algo = algo ? log_single(algo + strlen(says[i]), span_algo_number) : -1;
-		if (proto || !i)
-			reader->proto = proto ? log_single(proto + strlen(also[i]), span_proto_number)
-			                      : -1;
-	}
-}
-
-/* Releases before 2.24 print numbers for names. */
-static int told_number(const char *word, int (*number)(const char *), int n)
-{
-	if (isdigit((unsigned char)*word))
-		return atoi(word) < n ? atoi(word) : -1;
-	return log_single(word, number);
-}
-
-/* "AllReduce: 1024 Bytes -> Algo RING proto SIMPLE ..." */
-static void read_told(struct reader *reader, const char *line)
-{
-	const char *arrow = strstr(line, " Bytes -> Algo "), *proto, *c;
-	struct told told;
-
-	if (!arrow)
-		return;
-	for (c = arrow; c > line && isdigit((unsigned char)c[-1]);)
-		c--;
-	proto = strstr(arrow, " proto ");
-	if (c == arrow || !proto)
-		return;
-	told.bytes = strtoull(c, NULL, 10);
-	told.algo = told_number(arrow + strlen(" Bytes -> Algo "), span_algo_number, SPAN_ALGOS);
-	told.proto = told_number(proto + strlen(" proto "), span_proto_number, SPAN_PROTOS);
-	for (int i = 0; i < reader->n_told; i++) {
-		if (reader->told[i].bytes == told.bytes) {
-			reader->told[i] = told;
-			return;
-		}
-	}
-	if (reader->n_told < MAX_TOLD)
-		reader->told[reader->n_told++] = told;
-}
-
 static void read_host(struct reader *reader, const char *host)
 {
 	char word[HOST_BYTES];
+	size_t n;
 
-	copy_word(host, word, sizeof(word));
+	host += strspn(host, " \t");
+	n = strcspn(host, " \t\r\n;\"'");
+	n = n < sizeof(word) - 1 ? n : sizeof(word) - 1;
+	memcpy(word, host, n);
+	word[n] = '\0';
 	for (int i = reader->n_hosts - 1; i >= 0; i--) {
 		if (!strcmp(reader->hosts[i], word))
 			return;
@@ -288,7 +206,8 @@ static void begin_run(struct reader *reader)
 	end_run(reader);
 	reader->ranks = reader->gpus = reader->n_hosts = reader->nodes = 0;
 	reader->in_group = reader->split = 0;
-	reader->n_told = 0;
+	log_cells_begin_run(&reader->cells, reader->rows > 0);
+	reader->rows = 0;
 }
 
 /* --- rows --------------------------------------------------------------------------------- */
@@ -317,14 +236,7 @@ static span_status add_sample(struct reader *reader, const struct log_row *row)
 
 static void attribute(const struct reader *reader, span_nccl_sample *sample)
 {
-	sample->algo = reader->algo;
-	sample->proto = reader->proto;
-	for (int i = 0; i < reader->n_told; i++) {
-		if (reader->told[i].bytes == sample->bytes) {
-			sample->algo = reader->told[i].algo;
-			sample->proto = reader->told[i].proto;
-		}
-	}
+	log_cells_of(&reader->cells, sample->bytes, &sample->algo, &sample->proto);
 	if (reader->options->algo >= 0)
 		sample->algo = reader->options->algo;
 	if (reader->options->proto >= 0)
@@ -433,14 +345,14 @@ static span_status read_line(struct reader *reader, char *line)
 		begin_run(reader);
 	if (strstr(line, "_perf") && reader->rows) {
 		end_run(reader);
+		log_cells_begin_run(&reader->cells, 1);
 		reader->rows = 0;
 	}
 	read_span(reader, line);
 	read_perf(reader, line);
 	read_counts(reader, line);
-	read_environment(reader, line);
+	log_cells_read(&reader->cells, line);
 	read_rank(reader, line);
-	read_told(reader, line);
 	if (is_heading(line)) {
 		reader->root = strstr(line, "root") != NULL;
 		reader->iterations = strstr(line, "i_min") != NULL;
@@ -501,7 +413,8 @@ span_status span_nccl_log_read(FILE *file, const char *name, const span_nccl_log
 		return span_fail(SPAN_EINVAL, "span_nccl_log_read: an argument is NULL");
 	memset(log, 0, sizeof(*log));
 	reader.perf = -2;
-	reader.root = reader.iterations = reader.algo = reader.proto = -1;
+	reader.root = reader.iterations = -1;
+	log_cells_begin(&reader.cells);
 	reader.hosts = calloc(MAX_HOSTS, sizeof(*reader.hosts));
 	if (!reader.hosts)
 		return span_fail(SPAN_ENOMEM, "span_nccl_log_read: no memory");

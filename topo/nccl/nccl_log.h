@@ -81,6 +81,38 @@ int log_row_read(char *line, int root, int iterations, struct log_row *row);
 /* The single name that a value of NCCL_ALGO or NCCL_PROTO gives; -1 where it is a real list. */
 int log_single(const char *text, int (*number)(const char *));
 
+/* What is forced, by whom it is said and for how long it holds: a line between the runs of a sweep
+ * ("ALGO=Ring", "export NCCL_PROTO=LL") until the next, a command until it ended, what NCCL logs
+ * that the environment sets for the run. A variable that a later run does not have is so not
+ * taken for set. */
+struct log_forced {
+	int algo, proto;
+};
+
+#define LOG_MAX_TOLD 256 /* sizes whose algorithm NCCL told in one run */
+
+struct log_told {
+	uint64_t bytes;
+	int algo, proto;
+};
+
+struct log_cells {
+	struct log_forced sweep, command, nccl;
+	int n_told;
+	struct log_told told[LOG_MAX_TOLD];
+};
+
+/* Nothing is said yet. */
+void log_cells_begin(struct log_cells *cells);
+
+void log_cells_read(struct log_cells *cells, const char *line);
+
+/* Another run begins; `had_rows` tells whether the one before it had any. */
+void log_cells_begin_run(struct log_cells *cells, int had_rows);
+
+/* Algorithm and protocol of a row; -1 where nobody said. */
+void log_cells_of(const struct log_cells *cells, uint64_t bytes, int32_t *algo, int32_t *proto);
+
 /* The collective that a text names, such as "all_reduce_perf" or "run2_allreduce.txt": its
  * number, -1 for one that NCCL does not tune, -2 for none. The last name counts. */
 int log_collective_in(const char *text);
