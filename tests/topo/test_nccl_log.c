@@ -183,6 +183,48 @@ Test(nccl_log, a_row_that_lines_of_nccl_tear_is_put_together)
 	        34.27, 33.57);
 }
 
+/* srun -l and loggers write their prefix again before what was torn off. */
+Test(nccl_log, so_is_a_torn_row_behind_a_prefix)
+{
+	const char *const prefixes[][2] = {
+		{ "0: ", "0: " },
+		{ " 12:   ", " 12: " },
+		{ "[1,0]<stdout>: ", "[1,0]<stdout>:" },
+		{ "2024-05-01T10:11:12.123Z ", "2024-05-01T10:11:14.004Z " },
+		{ "[2024-05-01 10:11:12,123] [INFO] ", "[2024-05-01 10:11:59,3] [INFO] " },
+		{ "worker-1  | ", "worker-1  | " },
+		{ "7 ", "7 " },
+		{ "0: ", "" },
+	};
+	char text[512];
+
+	for (size_t i = 0; i < sizeof(prefixes) / sizeof(*prefixes); i++) {
+		snprintf(text, sizeof(text),
+		         "%s1024 256 float sum -1h:1:1 [0] NCCL INFO 1024 Bytes -> Algo 1 "
+		         "proto 2\n%sh:1:1 [0] NCCL INFO more\n%s34.27 225.5 338.3 0 "
+		         "33.57 226.1 338.4 0\n",
+		         prefixes[i][0], prefixes[i][1], prefixes[i][1]);
+		one_row(text, 34.27, 33.57);
+	}
+}
+
+Test(nccl_log, colours_of_a_terminal_are_taken_out)
+{
+	const char *text = "\033[1m# nThread 1 nGpus 8\033[0m\n"
+			   "\033[32m#  Rank  0 Group  0 Pid 1 on a device 0 [0x4f] NVIDIA H100\033[0m\n"
+			   "\033[32m1024 256 float sum -1 34.27 100.00 175.00 0\033[\n"
+			   "2048 512 float sum -1 44.27 100.00 175.00 0\033\n"
+			   "4096 1024 float sum -1 54.27 100.00 175.00 0\033[0m\n\033";
+	span_nccl_log log;
+
+	cr_assert_eq(read_text(text, "all_reduce", &nothing, &log), SPAN_OK, "%s", log_captured());
+	cr_assert_eq(log.n, 3);
+	cr_assert_str_eq(log.gpu, "NVIDIA H100");
+	span_nccl_log_free(&log);
+	one_row("\033\n\033[\n1024 256 float sum -1 \033[1;31m34.27\033[m 100.00 175.00 0\n", 34.27,
+	        0);
+}
+
 Test(nccl_log, sizes_of_zero_and_masked_times_are_no_samples)
 {
 	span_nccl_log log;

@@ -10,6 +10,7 @@
 #include "topo/nccl/profile.h"
 
 #define LINE_BYTES 4096
+#define ESCAPE     0x1b
 #define MAX_HOSTS  4096 /* distinct hosts are counted up to here */
 #define HOST_BYTES 64
 
@@ -24,6 +25,7 @@ struct reader {
 	int root;        /* is there a column of that name; -1: no heading yet */
 	int iterations;  /* are there columns of them; -1: no heading yet */
 	int cputime;     /* instead of time */
+	struct log_prefix prefix; /* of the last row */
 	struct log_cells cells;
 	int ranks, gpus; /* by "# Rank" lines; by "nThread", "GPUS=" or "-g" */
 	int nodes;       /* by "# span:" lines */
@@ -361,8 +363,22 @@ static span_status read_line(struct reader *reader, char *line)
 		return SPAN_OK;
 	}
 	memcpy(copy, line, strlen(line) + 1);
-	found = log_row_read(copy, reader->root, reader->iterations, &row);
+	found = log_row_read(copy, reader->root, reader->iterations, &reader->prefix, &row);
 	return found ? take_row(reader, &row) : SPAN_OK;
+}
+
+/* Pass over what follows an escape: a letter, or "[", parameters and a letter. */
+static void skip_escape(FILE *file)
+{
+	int c = getc(file);
+
+	if (c == '[') {
+		do
+			c = getc(file);
+		while (c >= ' ' && c < '@');
+	}
+	if (c == '\n')
+		ungetc(c, file);
 }
 
 /* Lines cut at LINE_BYTES; what is longer is passed over. Bytes of value 0 become blanks. */
@@ -371,7 +387,9 @@ static int get_line(FILE *file, char *line)
 	int n = 0, c;
 
 	while ((c = getc(file)) != EOF && c != '\n') {
-		if (n < LINE_BYTES - 1)
+		if (c == ESCAPE)
+			skip_escape(file);
+		else if (n < LINE_BYTES - 1)
 			line[n++] = c ? (char)c : ' ';
 	}
 	line[n] = '\0';

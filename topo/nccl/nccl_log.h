@@ -11,9 +11,9 @@
  *     and NCCL's own "N Bytes -> Algo A proto P";
  *   - the name of the file (the collective);
  *   - the ratio of bus to algorithm bandwidth (the collective and the ranks).
- * No line is trusted: lines are cut at 4,096 bytes and rows are bounded. Newer versions write
- * the same as JSON too (-J FILE). With -C the times are what launching took on the processor:
- * such rows count as rows without a time. */
+ * Colours of terminals are taken out. No line is trusted: lines are cut at 4,096 bytes and rows
+ * are bounded. Newer versions write the same as JSON too (-J FILE). With -C the times are what
+ * launching took on the processor: such rows count as rows without a time. */
 #ifndef SPAN_NCCL_LOG_H
 #define SPAN_NCCL_LOG_H
 
@@ -73,10 +73,19 @@ struct log_row {
 	int masked;          /* words where times should be */
 };
 
+/* What stands before a row, of launchers and loggers: how many words, and their shape, in which
+ * "#" is a number ("#:", "[#-#-#T#:#:#]"), since time stamps differ from line to line. */
+struct log_prefix {
+	int words;
+	char shape[160];
+};
+
 /* Read a line as a row; 0 if it is none. `root` tells whether there is a column of that name, and
  * `iterations` whether there are columns of iterations (-I): 1, 0, or -1 if no heading was seen.
- * A line of numbers alone continues a torn row: has_head is 0. */
-int log_row_read(char *line, int root, int iterations, struct log_row *row);
+ * A line of numbers alone continues a torn row: has_head is 0. A row with a head sets *prefix, and
+ * what continues it has the same one, or none. */
+int log_row_read(char *line, int root, int iterations, struct log_prefix *prefix,
+                 struct log_row *row);
 
 /* The single name that a value of NCCL_ALGO or NCCL_PROTO gives; -1 where it is a real list. */
 int log_single(const char *text, int (*number)(const char *));

@@ -126,15 +126,51 @@ static int find_head(const struct words *words)
 }
 
 /* Nothing but numbers, at least a time and two bandwidths, the first with decimals: the rest of
- * a row that was torn. A last word may run into what tore it. */
-static int is_rest(const struct words *words)
+ * a row that was torn, from word i on. A last word may run into what tore it. */
+static int is_rest(const struct words *words, int i)
 {
-	int n = count_numbers(words, 0);
+	int n = count_numbers(words, i);
 
-	return n >= WITH_TIMES && (n == words->n || n <= 2 * COLUMNS) && strchr(words->word[1], '.');
+	return n >= WITH_TIMES && (i + n == words->n || n <= 2 * COLUMNS) &&
+	       strchr(words->word[i + 1], '.');
 }
 
-int log_row_read(char *line, int root, int iterations, struct log_row *row)
+/* --- what stands before a row ------------------------------------------------------------- */
+
+static void shape_of(const struct words *words, struct log_prefix *prefix)
+{
+	size_t n = 0;
+
+	for (int i = 0; i < prefix->words; i++) {
+		for (const char *c = words->word[i]; *c && n + 2 < sizeof(prefix->shape); c++) {
+			if (!isdigit((unsigned char)*c))
+				prefix->shape[n++] = *c;
+			else if (!n || prefix->shape[n - 1] != '#')
+				prefix->shape[n++] = '#';
+		}
+		prefix->shape[n++] = ' ';
+		n = n < sizeof(prefix->shape) - 1 ? n : sizeof(prefix->shape) - 2;
+	}
+	prefix->shape[n] = '\0';
+}
+
+/* Where the rest of a torn row begins; -1 if this is none. */
+static int find_rest(const struct words *words, const struct log_prefix *prefix)
+{
+	struct log_prefix here = { .words = prefix->words };
+
+	if (prefix->words > 0 && prefix->words < words->n) {
+		shape_of(words, &here);
+		if (!strcmp(here.shape, prefix->shape) && is_rest(words, prefix->words))
+			return prefix->words;
+	}
+	return is_rest(words, 0) ? 0 : -1;
+}
+
+/* --- a line ------------------------------------------------------------------------------- */
+
+int log_row_read(char *line, int root, int iterations, struct log_prefix *prefix,
+                 struct log_row *row)
 {
 	struct words words;
 	char *stream = strstr(line, "<stdout>:");
@@ -144,11 +180,14 @@ int log_row_read(char *line, int root, int iterations, struct log_row *row)
 	split(stream ? stream + strlen("<stdout>:") : line, &words);
 	i = find_head(&words);
 	if (i < 0) {
-		if (!is_rest(&words))
+		i = find_rest(&words, prefix);
+		if (i < 0)
 			return 0;
-		read_times(&words, 0, words.n, iterations, row);
+		read_times(&words, i, words.n - i, iterations, row);
 		return row->n_times > 0;
 	}
+	prefix->words = i;
+	shape_of(&words, prefix);
 	row->has_head = 1;
 	read_whole(words.word[i], &row->bytes);
 	i += 3;
