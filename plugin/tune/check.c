@@ -62,15 +62,31 @@ static void check_knots(struct checker *checker, const span_curve *curve, const 
 	}
 }
 
-static bool has_named(const span_profile *profile, const span_curve *any)
+/* Whether a cell of the same communicator was told in full. */
+static bool has_cell(const span_profile *profile, const span_curve *any)
 {
 	for (int algo = 0; algo < SPAN_ALGOS; algo++) {
-		for (int proto = -1; proto < SPAN_PROTOS; proto++) {
+		for (int proto = 0; proto < SPAN_PROTOS; proto++) {
 			if (span_profile_curve(profile, any->coll, algo, proto, any->ranks, any->nodes))
 				return true;
 		}
 	}
 	return false;
+}
+
+/* A choice is an algorithm and a protocol. */
+static void check_cell(struct checker *checker, const span_profile *profile,
+                       const span_curve *curve, const char *text)
+{
+	const char *untold = curve->algo == SPAN_ALGO_ANY ? "algorithm" : "protocol";
+
+	if (curve->algo == SPAN_ALGO_ANY && curve->proto == SPAN_PROTO_ANY && has_cell(profile, curve))
+		return;
+	if (curve->algo == SPAN_ALGO_ANY || curve->proto == SPAN_PROTO_ANY)
+		find(checker,
+		     "%s: no %s told, so nothing to choose between; measure with NCCL_ALGO and "
+		     "NCCL_PROTO set, or with NCCL_DEBUG=INFO NCCL_DEBUG_SUBSYS=TUNING",
+		     text, untold);
 }
 
 static void check_curves(struct checker *checker, const span_profile *profile)
@@ -84,11 +100,7 @@ static void check_curves(struct checker *checker, const span_profile *profile)
 		if (curve->spread > WIDE_SPREAD)
 			find(checker, "%s: a spread of %.0f%%; too noisy to choose by", text,
 			     100 * curve->spread);
-		if (curve->algo == SPAN_ALGO_ANY && !has_named(profile, curve))
-			find(checker,
-			     "%s: no algorithm told, so nothing to choose between; measure with "
-			     "NCCL_ALGO set",
-			     text);
+		check_cell(checker, profile, curve, text);
 	}
 }
 

@@ -13,17 +13,16 @@ static bool find_curves(struct tune_decision *decision)
 {
 	bool any = false;
 
-	decision->any = span_profile_curve(decision->profile, decision->coll, SPAN_ALGO_ANY,
-	                                   SPAN_PROTO_ANY, decision->ranks, decision->nodes);
-	for (int algo = 0; algo < SPAN_ALGOS; algo++) {
-		for (int proto = 0; proto < SPAN_PROTOS; proto++) {
-			decision->curves[algo][proto] =
-				span_profile_curve(decision->profile, decision->coll, algo, proto,
-			                           decision->ranks, decision->nodes);
-			any |= decision->curves[algo][proto] != NULL;
+	for (int a = 0; a < TUNE_ALGOS; a++) {
+		for (int p = 0; p < TUNE_PROTOS; p++) {
+			decision->curves[a][p] =
+				span_profile_curve(decision->profile, decision->coll, tune_algo(a),
+			                           tune_proto(p), decision->ranks,
+			                           decision->nodes);
+			any |= decision->curves[a][p] != NULL;
 		}
 	}
-	return any || decision->any;
+	return any;
 }
 
 static span_status find_model(struct tune_decision *decision)
@@ -50,7 +49,8 @@ static span_status find_model(struct tune_decision *decision)
 /* Which ranks and nodes a profile does know, for the message. */
 static span_status tell_unknown(const struct tune_decision *decision)
 {
-	char known[160] = "";
+	const span_number *gpus = span_profile_number(decision->profile, "machine.gpus");
+	char known[160] = "", model[80] = "";
 	size_t n = 0;
 	int32_t ranks = 0, nodes = 0;
 
@@ -65,11 +65,14 @@ static span_status tell_unknown(const struct tune_decision *decision)
 		n += (size_t)snprintf(known + n, sizeof(known) - n, "%s%d/%d", n ? ", " : "", ranks,
 		                      nodes);
 	}
+	if (gpus && gpus->value * decision->nodes != decision->ranks)
+		snprintf(model, sizeof(model), "; NCCL's model of it is one of whole nodes of %g GPUs",
+		         gpus->value);
 	return span_fail(SPAN_EUNSUPPORTED,
-	                 "profile \"%s\" knows nothing of %s on %d ranks, %d nodes%s%s",
+	                 "profile \"%s\" knows nothing of %s on %d ranks, %d nodes%s%s%s",
 	                 span_profile_name(decision->profile), span_coll_name(decision->coll),
 	                 decision->ranks, decision->nodes,
-	                 n ? "; measured ranks/nodes are " : "; it has no curve of it", known);
+	                 n ? "; measured ranks/nodes are " : "; it has no curve of it", known, model);
 }
 
 span_status tune_decision_create(const struct tune *tune, const span_profile *profile,
@@ -110,12 +113,12 @@ void tune_decision_free(struct tune_decision *decision)
 
 static void fill_times(const struct tune_decision *decision, struct tune_row *row)
 {
-	for (int algo = 0; algo < SPAN_ALGOS; algo++) {
-		for (int proto = 0; proto < SPAN_PROTOS; proto++) {
+	for (int algo = 0; algo < TUNE_ALGOS; algo++) {
+		for (int proto = 0; proto < TUNE_PROTOS; proto++) {
 			const span_curve *curve = decision->curves[algo][proto];
 			float model = -1;
 
-			if (decision->has_model)
+			if (decision->has_model && algo < SPAN_ALGOS && proto < SPAN_PROTOS)
 				model = span_nccl_model_us(&decision->model, decision->coll, algo,
 				                           proto, (uint64_t)row->bytes, 1);
 			if (curve)
@@ -126,8 +129,6 @@ static void fill_times(const struct tune_decision *decision, struct tune_row *ro
 			                                                             : TUNE_NOTHING;
 		}
 	}
-	if (decision->any)
-		row->any_us = span_curve_us(decision->any, row->bytes);
 }
 
 /* The cost table that NCCL would show to a tuner: its model's, or, where the profile does not
@@ -199,6 +200,27 @@ static void choose_against_model(const struct tune_decision *decision, struct tu
 	}
 }
 
+/* Leave the cells that were measured at this size, if there are any: beyond, a curve only guesses. */
+static void keep_measured(const struct tune_decision *decision, double bytes,
+                          float costs[SPAN_ALGOS][SPAN_PROTOS])
+{
+	float kept[SPAN_ALGOS][SPAN_PROTOS];
+	int n = 0;
+
+	for (int algo = 0; algo < SPAN_ALGOS; algo++) {
+		for (int proto = 0; proto < SPAN_PROTOS; proto++) {
+			const span_curve *curve = decision->curves[algo][proto];
+			bool within = curve && bytes >= curve->knots[0].bytes &&
+			              bytes <= curve->knots[curve->n_knots - 1].bytes;
+
+			kept[algo][proto] = within ? costs[algo][proto] : -1.0f;
+			n += within;
+		}
+	}
+	if (n)
+		memcpy(costs, kept, sizeof(kept));
+}
+
 /* Not knowing what NCCL would take: the first choice of the table, which beats all or some of
  * the cells that are known; else what NCCL took when it was measured, or the fastest known. */
 static void choose_alone(const struct tune_decision *decision, struct tune_row *row,
@@ -207,9 +229,10 @@ static void choose_alone(const struct tune_decision *decision, struct tune_row *
 	const struct span_choice *choices;
 	int n;
 
+	keep_measured(decision, row->bytes, costs);
 	smallest(costs, &row->algo, &row->proto);
 	choices = choices_at(decision, row->bytes, &n);
-	if (!n && row->any_us > 0)
+	if (!n && tune_row_us(row, -1, -1) > 0)
 		row->algo = row->proto = -1;
 	if (!n)
 		return;
@@ -234,9 +257,7 @@ struct tune_row tune_decide(const struct tune_decision *decision, double bytes)
 
 double tune_row_us(const struct tune_row *row, int algo, int proto)
 {
-	if (algo < 0 || proto < 0)
-		return row->any_us;
-	return row->us[algo][proto];
+	return row->us[algo < 0 ? SPAN_ALGOS : algo][proto < 0 ? SPAN_PROTOS : proto];
 }
 
 /* --- sizes -------------------------------------------------------------------------------- */

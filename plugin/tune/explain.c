@@ -36,10 +36,28 @@ static int rank(const struct tune_row *row, struct ranked *ranked)
 	return n;
 }
 
+/* Whether cells are known by their algorithm or their protocol alone. */
+static bool has_halves(const struct tune_row *row)
+{
+	bool any = false;
+
+	for (int algo = 0; algo < SPAN_ALGOS; algo++)
+		any |= row->us[algo][SPAN_PROTOS] > 0;
+	for (int proto = 0; proto < SPAN_PROTOS; proto++)
+		any |= row->us[SPAN_ALGOS][proto] > 0;
+	return any;
+}
+
 static void print_reason(FILE *out, const struct tune_row *row)
 {
 	const struct span_choice *because = row->because;
 
+	if (!because && row->default_algo < 0 && has_halves(row)) {
+		fprintf(out, "reason      NCCL's own choice stays; of what was measured the profile "
+		             "knows one half,\n            algorithm or protocol, and a choice takes "
+		             "both\n");
+		return;
+	}
 	if (!because && row->default_algo < 0) {
 		fprintf(out, "reason      NCCL's own choice stays; the profile does not tell which "
 		             "it is\n");
@@ -70,6 +88,24 @@ static void print_curve(FILE *out, const struct tune_decision *decision, const s
 	        tune_size_text(curve->knots[0].bytes, low),
 	        tune_size_text(curve->knots[curve->n_knots - 1].bytes, high), 100 * curve->spread,
 	        curve->samples);
+}
+
+/* Cells that no log told in full. */
+static void print_untold(FILE *out, const struct tune_row *row)
+{
+	char cell[32];
+
+	for (int a = 0; a < TUNE_ALGOS; a++) {
+		for (int p = 0; p < TUNE_PROTOS; p++) {
+			if (!row->origin[a][p] || (a < SPAN_ALGOS && p < SPAN_PROTOS))
+				continue;
+			fprintf(out, "  %-20s %12.2f us  measured, %s not told\n",
+			        tune_cell_text(tune_algo(a), tune_proto(p), cell), row->us[a][p],
+			        a < SPAN_ALGOS    ? "protocol"
+			        : p < SPAN_PROTOS ? "algorithm"
+			                          : "algorithm and protocol");
+		}
+	}
 }
 
 static void explain(FILE *out, const struct tune_decision *decision, const struct tune_row *row)
@@ -106,18 +142,15 @@ static void explain(FILE *out, const struct tune_decision *decision, const struc
 		        tune_cell_text(ranked[i].algo, ranked[i].proto, cell), ranked[i].us);
 		print_curve(out, decision, ranked + i);
 	}
-	if (row->any_us > 0)
-		fprintf(out, "  %-20s %12.2f us  measured, algorithm and protocol not told\n",
-		        tune_cell_text(-1, -1, cell), row->any_us);
+	print_untold(out, row);
 }
 
 static bool take_words(struct tune *tune, double *bytes)
 {
 	tune->said.coll = span_coll_number(tune->words[0]);
 	*bytes = tune_size(tune->words[1]);
-	tune->said.ranks = atoi(tune->words[2]);
-	tune->said.nodes = atoi(tune->words[3]);
-	if (tune->said.coll >= 0 && *bytes >= 0 && tune->said.ranks > 0 && tune->said.nodes > 0)
+	if (tune->said.coll >= 0 && *bytes >= 0 && tune_whole(tune->words[2], &tune->said.ranks) &&
+	    tune_whole(tune->words[3], &tune->said.nodes))
 		return true;
 	span_fail(SPAN_EINVAL, "explain %s %s %s %s: expected COLL BYTES RANKS NODES, such as "
 	                       "AllReduce 64M 8 1",

@@ -75,18 +75,26 @@ static void describe(const struct tune *tune, const struct gathered *gathered, c
 
 static void print_report(FILE *out, const span_fit_report *report)
 {
+	int halves = 0;
+
 	fprintf(out, "%-14s %6s %6s  %-16s %8s %6s %6s %8s %9s %9s\n", "collective", "ranks", "nodes",
 	        "cell", "samples", "sizes", "knots", "noise", "residual", "held out");
 	for (int32_t i = 0; i < report->n; i++) {
 		const span_fit_curve *curve = report->curves + i;
 		char cell[32];
 
+		halves += (curve->algo == SPAN_ALGO_ANY) != (curve->proto == SPAN_PROTO_ANY);
 		fprintf(out, "%-14s %6d %6d  %-16s %8d %6d %6d %7.2f%% %8.2f%% %8.2f%%\n",
 		        span_coll_name(curve->coll), curve->ranks, curve->nodes,
 		        tune_cell_text(curve->algo, curve->proto, cell), curve->samples,
 		        curve->sizes, curve->knots, 100 * curve->noise, 100 * curve->residual,
 		        100 * curve->held_out);
 	}
+	if (halves)
+		fprintf(out, "Algorithm or protocol alone is told of %d curves, and the plugin chooses "
+		             "between those that\ntell both: measure with NCCL_ALGO and NCCL_PROTO "
+		             "set, or NCCL_DEBUG=INFO NCCL_DEBUG_SUBSYS=TUNING\n",
+		        halves);
 	if (report->other)
 		fprintf(out, "%zu measurements of collectives that NCCL does not tune were passed "
 		             "over\n",
@@ -164,7 +172,9 @@ const struct tune_command command_fit = {
 		"does not say (a sweep that kept only rows) the options say. Repeats of a size make\n"
 		"the noise known: run tests twice. --base keeps the name, numbers and curves of a\n"
 		"profile, and adds.\n"
-		"To let the plugin choose, measure algorithms apart: NCCL_ALGO=Ring, NCCL_ALGO=NVLS.\n"
+		"To let the plugin choose, measure algorithms apart (NCCL_ALGO=Ring, NCCL_ALGO=NVLS)\n"
+		"and let the log tell the protocol: set NCCL_PROTO as well, or have NCCL say it with\n"
+		"NCCL_DEBUG=INFO NCCL_DEBUG_SUBSYS=TUNING. A choice is always one of both.\n"
 		"The profile goes to --output, a report of noise and residuals to standard output.\n\n"
 		"Examples:\n"
 		"  span-tune fit ring.txt nvls.txt -o mine.profile --name 'H100 x 4'\n"

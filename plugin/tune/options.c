@@ -109,24 +109,36 @@ static bool bad(const struct tune *tune, const char *name, const char *value, co
 	return false;
 }
 
-static bool take_whole(struct tune *tune, const char *name, const char *value, int32_t *number)
+bool tune_whole(const char *text, int32_t *number)
 {
 	char *end;
 	long whole;
 
 	errno = 0;
-	whole = strtol(value, &end, 10);
-	if (end == value || *end || errno || whole < 1 || whole > SPAN_PROFILE_MAX_RANKS)
-		return bad(tune, name, value, "it is a whole number from 1 to 1048576");
+	whole = strtol(text, &end, 10);
+	if (end == text || *end || errno || whole < 1 || whole > SPAN_PROFILE_MAX_RANKS)
+		return false;
 	*number = (int32_t)whole;
 	return true;
 }
 
-static bool take_named(struct tune *tune, const char *name, const char *value,
-                       int (*number)(const char *), int32_t *taken)
+static bool take_whole(struct tune *tune, const char *name, const char *value, int32_t *number)
 {
+	return tune_whole(value, number) ||
+	       bad(tune, name, value, "it is a whole number from 1 to 1048576");
+}
+
+/* One of n names; a wrong one is answered with all of them. */
+static bool take_named(struct tune *tune, const char *option, const char *value,
+                       int (*number)(const char *), const char *(*name)(int), int n, int32_t *taken)
+{
+	char wanted[160] = "it is one of ";
+
 	*taken = number(value);
-	return *taken >= 0 || bad(tune, name, value, "no such name; --help lists them");
+	for (int i = 0; i < n; i++)
+		snprintf(wanted + strlen(wanted), sizeof(wanted) - strlen(wanted), "%s%s",
+		         i ? ", " : "", name(i));
+	return *taken >= 0 || bad(tune, option, value, wanted);
 }
 
 static bool take_size(struct tune *tune, const char *name, const char *value, double *size)
@@ -168,11 +180,14 @@ static bool take(struct tune *tune, int letter, int argc, char **argv)
 {
 	switch (letter) {
 	case 'c':
-		return take_named(tune, "coll", optarg, span_coll_number, &tune->said.coll);
+		return take_named(tune, "coll", optarg, span_coll_number, span_coll_name, SPAN_COLLS,
+		                  &tune->said.coll);
 	case 'a':
-		return take_named(tune, "algo", optarg, span_algo_number, &tune->said.algo);
+		return take_named(tune, "algo", optarg, span_algo_number, span_algo_name, SPAN_ALGOS,
+		                  &tune->said.algo);
 	case 'p':
-		return take_named(tune, "proto", optarg, span_proto_number, &tune->said.proto);
+		return take_named(tune, "proto", optarg, span_proto_number, span_proto_name,
+		                  SPAN_PROTOS, &tune->said.proto);
 	case 'r':
 		return take_whole(tune, "ranks", optarg, &tune->said.ranks);
 	case 'n':

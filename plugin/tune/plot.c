@@ -14,7 +14,7 @@ enum {
 	PLOT_WIDTH = 600,
 	PLOT_HEIGHT = 400,
 	BAND = 18,
-	MOST_CURVES = SPAN_ALGOS * SPAN_PROTOS + 1,
+	MOST_CURVES = TUNE_ALGOS * TUNE_PROTOS,
 	STEPS = 8 /* points an octave */
 };
 
@@ -48,11 +48,9 @@ static double y_of(const struct plot *plot, double us)
 
 static const span_curve *curve_of(const struct plot *plot, int i)
 {
-	const struct tune_decision *decision = plot->decision;
+	int algo = plot->cells[i][0], proto = plot->cells[i][1];
 
-	if (plot->cells[i][0] < 0)
-		return decision->any;
-	return decision->curves[plot->cells[i][0]][plot->cells[i][1]];
+	return plot->decision->curves[algo < 0 ? SPAN_ALGOS : algo][proto < 0 ? SPAN_PROTOS : proto];
 }
 
 static double us_of(const struct plot *plot, int i, double bytes)
@@ -67,17 +65,13 @@ static void find_cells(struct plot *plot)
 {
 	struct tune_row row = tune_decide(plot->decision, sqrt(plot->low * plot->high));
 
-	for (int algo = 0; algo < SPAN_ALGOS; algo++) {
-		for (int proto = 0; proto < SPAN_PROTOS; proto++) {
-			if (!row.origin[algo][proto])
+	for (int a = 0; a < TUNE_ALGOS; a++) {
+		for (int p = 0; p < TUNE_PROTOS; p++) {
+			if (!row.origin[a][p])
 				continue;
-			plot->cells[plot->n][0] = algo;
-			plot->cells[plot->n++][1] = proto;
+			plot->cells[plot->n][0] = tune_algo(a);
+			plot->cells[plot->n++][1] = tune_proto(p);
 		}
-	}
-	if (row.any_us > 0) {
-		plot->cells[plot->n][0] = -1;
-		plot->cells[plot->n++][1] = -1;
 	}
 }
 

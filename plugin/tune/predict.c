@@ -12,15 +12,14 @@ static json_t *times_of(const struct tune_row *row)
 	json_t *us = json_object();
 	char key[32];
 
-	for (int algo = 0; algo < SPAN_ALGOS; algo++) {
-		for (int proto = 0; proto < SPAN_PROTOS; proto++) {
-			if (row->origin[algo][proto])
-				json_object_set_new(us, tune_cell_text(algo, proto, key),
-				                    json_real(row->us[algo][proto]));
+	for (int a = 0; a < TUNE_ALGOS; a++) {
+		for (int p = 0; p < TUNE_PROTOS; p++) {
+			if (row->origin[a][p])
+				json_object_set_new(us,
+				                    tune_cell_text(tune_algo(a), tune_proto(p), key),
+				                    json_real(row->us[a][p]));
 		}
 	}
-	if (row->any_us > 0)
-		json_object_set_new(us, tune_cell_text(-1, -1, key), json_real(row->any_us));
 	return us;
 }
 
@@ -89,7 +88,8 @@ const struct tune_command command_predict = {
 	.least_words = 0,
 	.most_words = 1,
 	.help = "\"us\" has a time for each algorithm and protocol that was measured or that the\n"
-		"profile's constants give; \"Any/Any\" is what NCCL chose where no log said.\n"
+		"profile's constants give; \"Any/Any\" is what NCCL chose where no log said, and\n"
+		"\"Ring/Any\" a ring whose protocol none said.\n"
 		"\"choice\" is what runs with the plugin and this profile.\n\n"
 		"Example:\n"
 		"  span-tune predict p.profile --coll AllReduce --ranks 8 --nodes 1 --bytes 64K 1M\n"

@@ -48,6 +48,7 @@ static int run(struct tune *tune)
 	struct span_rules rules = { 0 };
 	span_profile *profile = NULL;
 	double bytes[TUNE_MAX_BYTES];
+	int n = 0;
 	span_status status;
 	FILE *out;
 
@@ -58,6 +59,9 @@ static int run(struct tune *tune)
 		status = span_rules_load(tune->rules, &rules);
 	if (!status)
 		status = tune_decision_create(tune, profile, &rules, &decision);
+	if (!status && !(n = tune_sizes(tune, &decision, bytes)))
+		status = span_fail(SPAN_EINVAL, "table: no size from %.0f to %.0f", tune->from,
+		                   tune->to);
 	out = status ? NULL : tune_out(tune);
 	if (out) {
 		fprintf(out, "%s, ranks %d, nodes %d, profile \"%s\"\n\n%10s  %-16s %12s  %-16s %12s"
@@ -65,7 +69,7 @@ static int run(struct tune *tune)
 		        span_coll_name(tune->said.coll), tune->said.ranks, tune->said.nodes,
 		        span_profile_name(profile), "bytes", "chosen", "us", "NCCL alone", "us",
 		        "because");
-		for (int i = 0, n = tune_sizes(tune, &decision, bytes); i < n; i++) {
+		for (int i = 0; i < n; i++) {
 			struct tune_row row = tune_decide(&decision, bytes[i]);
 
 			print_row(out, &row);

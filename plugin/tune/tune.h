@@ -63,6 +63,9 @@ FILE *tune_out(struct tune *tune);
 /* A size such as "64M" or "1048576" (2^10 and so on); -1 for what is none. */
 double tune_size(const char *text);
 
+/* A whole number of ranks or nodes, from 1 on; false for what is none. */
+bool tune_whole(const char *text, int32_t *number);
+
 /* A size in words, such as "64M"; `room` holds 32 bytes. */
 const char *tune_size_text(double bytes, char *room);
 
@@ -82,6 +85,9 @@ bool tune_need(const struct tune *tune, const char *letters);
 
 enum tune_origin { TUNE_NOTHING, TUNE_MEASURED, TUNE_MODELLED };
 
+/* Of algorithms and protocols the last stands for one that no log told. */
+enum { TUNE_ALGOS = SPAN_ALGOS + 1, TUNE_PROTOS = SPAN_PROTOS + 1 };
+
 /* All that is known of one collective at given ranks and nodes. */
 struct tune_decision {
 	const span_profile *profile;
@@ -89,15 +95,13 @@ struct tune_decision {
 	span_table *table; /* what the plugin compiles from the same files */
 	bool has_model;
 	span_nccl_model model;
-	const span_curve *curves[SPAN_ALGOS][SPAN_PROTOS];
-	const span_curve *any; /* of what NCCL chose, without a name */
+	const span_curve *curves[TUNE_ALGOS][TUNE_PROTOS];
 };
 
 struct tune_row {
 	double bytes;
-	double us[SPAN_ALGOS][SPAN_PROTOS];
-	enum tune_origin origin[SPAN_ALGOS][SPAN_PROTOS];
-	double any_us;                     /* 0: not measured */
+	double us[TUNE_ALGOS][TUNE_PROTOS];
+	enum tune_origin origin[TUNE_ALGOS][TUNE_PROTOS];
 	int default_algo, default_proto;   /* what NCCL takes by itself; -1: not known */
 	int algo, proto;                   /* what is taken; -1: what NCCL takes, unnamed */
 	const struct span_choice *because; /* NULL: NCCL's own choice */
@@ -111,8 +115,19 @@ void tune_decision_free(struct tune_decision *decision);
 
 struct tune_row tune_decide(const struct tune_decision *decision, double bytes);
 
-/* The time of what a row takes; 0 where nothing tells. */
+/* The time of a cell in a row, -1 for what was not told; 0 where nothing tells. */
 double tune_row_us(const struct tune_row *row, int algo, int proto);
+
+/* The number of place `i`, below TUNE_ALGOS or TUNE_PROTOS: -1 for the last. */
+static inline int tune_algo(int i)
+{
+	return i < SPAN_ALGOS ? i : -1;
+}
+
+static inline int tune_proto(int i)
+{
+	return i < SPAN_PROTOS ? i : -1;
+}
 
 /* Sizes to show: from option or profile, in powers of two; at most TUNE_MAX_BYTES of them. */
 int tune_sizes(const struct tune *tune, const struct tune_decision *decision, double *bytes);

@@ -71,6 +71,7 @@ expect "fit asks for what a log does not say" 2 '' '3 of unknown ranks or nodes'
 	fit "$logs/wayne_h100_proto_sweep.txt"
 expect "options say what a log does not" 0 'AllReduce +4 +1 +Any/LL' '' \
 	fit "$logs/wayne_h100_proto_sweep.txt" --nodes 1 -o p.profile
+grep -q '^Algorithm or protocol alone is told of 3 curves' out && pass || fail "fit tells what tells half"
 grep '' "${g4[0]}" | "$tool" fit - --nodes 1 >stdin.profile 2>report
 grep -q '^curve' stdin.profile && grep -q 'held out' report && pass ||
 	fail "fit from standard input to standard output"
@@ -151,8 +152,46 @@ grep -q '^runner-up   Ring/Simple' out && grep -q '^reason      measured' out &&
 SPAN_PROFILE=g4.profile expect "explain finds the profile in the environment" 0 'chosen' '' \
 	explain allreduce 1G 4 1
 expect "explain without a profile" 2 '' '--profile FILE is missing' explain AllReduce 1G 4 1
+for wrong in '1G 4x 1' '1G 4 1x' '1G 4294967300 1' '1G 4 0' '1G 4 -1'; do
+	expect "explain with wrong numbers: $wrong" 2 '' 'expected COLL BYTES RANKS NODES|no option' \
+		explain AllReduce $wrong --profile g4.profile
+done
 expect "explain with a wrong word" 2 '' 'expected COLL BYTES RANKS NODES' \
 	explain AllReduce huge 4 1 --profile g4.profile
+
+# Where a log told the algorithm and not the protocol, or two cells were measured at other sizes.
+cat >halves.profile <<'END'
+span-profile 1
+name halves
+source 0 made up
+curve AllReduce Tree/Any ranks 16 nodes 2 spread 0.01 samples 3 source 0
+knot 1024 10
+knot 1048576 20
+curve AllReduce Any/LL ranks 16 nodes 2 spread 0.01 samples 3 source 0
+knot 1024 11
+knot 1048576 22
+curve AllGather Ring/LL ranks 16 nodes 2 spread 0.01 samples 3 source 0
+knot 1024 10
+knot 65536 40
+curve AllGather Ring/Simple ranks 16 nodes 2 spread 0.01 samples 3 source 0
+knot 1048576 20
+knot 4194304 60
+end
+END
+halves=(--ranks 16 --nodes 2)
+expect "predict knows what tells its algorithm alone" 0 '"choice": "Any/Any"' '' \
+	predict halves.profile --coll AllReduce "${halves[@]}" --bytes 1K
+equal "and what tells its protocol alone" "$(json 'j["rows"][0]["us"]')" \
+	"{'Tree/Any': 10.0, 'Any/LL': 11.0}"
+expect "explain tells what is missing" 0 'Tree/Any +10.00 us  measured, protocol not told' '' \
+	explain AllReduce 1K 16 2 --profile halves.profile
+grep -q '^  Any/LL  .* measured, algorithm not told' out && grep -q 'one half' out && pass ||
+	fail "explain tells which half is known"
+expect "so does the picture" 0 '>Tree/Any</text>' '' plot halves.profile --coll AllReduce "${halves[@]}"
+expect "what was measured at a size goes before what was not" 0 '16K +Ring/LL .*own' '' \
+	table halves.profile --coll AllGather "${halves[@]}" --from 16K --to 16K
+expect "sizes that are none" 2 '' 'no size from 2048 to 1024' \
+	table halves.profile --coll AllGather "${halves[@]}" --from 2K --to 1K
 
 echo 'allreduce,0,2G,tree,simple,-1,-1,-1' >rules.csv
 expect "rules come first" 0 '1G +Tree/Simple .*rule' '' table g4.profile "${ask[@]}" \
@@ -197,6 +236,8 @@ expect "unless the profile says it; its measurements stay" 0 '1G +NVLS/Simple +4
 expect "another machine than the profile's" 2 '' 'of nodes of 8 GPUs, those of the topology have 4' \
 	table "$root/plugin/profiles/h100x8.profile" --coll AllReduce --ranks 16 --nodes 2 \
 	--topology "$topologies/transcribed/perlmutter-a100x4-cxi.xml"
+expect "a part of a node" 2 '' 'one of whole nodes of 8 GPUs' table --topology "$h100" \
+	--coll AllReduce --ranks 12 --nodes 2
 expect "nodes without a NIC" 2 '' 'knows nothing of AllReduce on 8 ranks, 2 nodes' table cc.profile \
 	--topology "synthetic:gpus:4 nics:0" --coll AllReduce --ranks 8 --nodes 2
 expect "a machine that is not there" 2 '' 'nowhere' table --topology nowhere "${ask[@]}"
@@ -207,6 +248,9 @@ expect "neither profile nor machine" 2 '' 'PROFILE is missing, or --topology SOU
 
 expect "check finds nothing in a good profile" 0 '0 findings' '' check g4.profile
 expect "check tells what cannot be chosen between" 1 'no algorithm told' '' check one.profile
+expect "or where a half is missing" 1 'Tree/Any.*no protocol told' '' check halves.profile
+grep -q 'Any/LL.*no algorithm told' out && ! grep -q 'AllGather.*told' out && pass ||
+	fail "check tells each half: $(cat out)"
 cat >odd.profile <<'END'
 span-profile 1
 name odd
