@@ -60,11 +60,19 @@ static span_status load(const char *path, span_profile **profile)
 	return status;
 }
 
+/* Whether a file is called so. */
+static int is_profile(const char *name)
+{
+	size_t n = strlen(name);
+
+	return n >= sizeof(suffix) && !strcmp(name + n - (sizeof(suffix) - 1), suffix);
+}
+
 span_status span_profiles_open(const char *name, span_profile **profile)
 {
 	char folder[PATH_BYTES], path[2 * PATH_BYTES];
 
-	if (strchr(name, '/'))
+	if (strchr(name, '/') || is_profile(name))
 		return load(name, profile);
 	if (!find_folder(NULL, folder))
 		return span_fail(SPAN_EIO, "profile %.100s: none are shipped here; give a path", name);
@@ -123,12 +131,9 @@ int span_profiles_gpus(const char *root, int *device)
 	return gpus;
 }
 
-static int is_profile(const struct dirent *entry)
+static int is_shipped(const struct dirent *entry)
 {
-	size_t n = strlen(entry->d_name);
-
-	return entry->d_name[0] != '.' && n >= sizeof(suffix) &&
-	       !strcmp(entry->d_name + n - (sizeof(suffix) - 1), suffix);
+	return entry->d_name[0] != '.' && is_profile(entry->d_name);
 }
 
 static int is_for(const span_profile *profile, int device, int gpus)
@@ -156,7 +161,7 @@ span_status span_profiles_of_machine(const char *root, const char *object,
 	*profile = NULL;
 	if (!gpus || !find_folder(object, folder))
 		return SPAN_OK;
-	n = scandir(folder, &entries, is_profile, by_name);
+	n = scandir(folder, &entries, is_shipped, by_name);
 	for (int i = 0; i < n; i++) {
 		if (!status && !*profile) {
 			snprintf(path, sizeof(path), "%s/%.255s", folder, entries[i]->d_name);

@@ -14,7 +14,8 @@
  * (a build folder in the sources). 0 if there is none, or a path is too long. */
 int span_profiles_folder(const char *object, char *folder, size_t bytes);
 
-/* A name with a "/" is a path; any other is that of a shipped profile, without ".profile".
+/* A name with a "/", or that ends in ".profile", is a path; any other is that of a shipped profile.
+ * The name alone decides, not which files there are: another rank may see others.
  * Returns what span_profile_load returns, SPAN_EIO for a file that is not there. */
 span_status span_profiles_open(const char *name, span_profile **profile);
 

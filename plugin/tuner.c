@@ -134,9 +134,10 @@ static void say_what_decides(const struct session *session, const span_table *ta
 		snprintf(profile, sizeof(profile), "profile \"%.200s\", ",
 		         span_profile_name(session->profile));
 	say(session, NCCL_LOG_INFO,
-	    "%s: %s%sdecision %016" PRIx64 ", the same on every rank%s", size, rules, profile,
+	    "%s: %s%sdecision %016" PRIx64 ", the same on every rank%s%s", size, rules, profile,
 	    digest_of(session, table),
-	    start->flat ? "; this NCCL shows no cost table: only rules sure to run act" : "");
+	    start->flat ? "; this NCCL shows no cost table: only rules sure to run act" : "",
+	    span_decides(table) ? "" : "; nothing in it acts here: NCCL decides everything");
 }
 
 static int32_t count_of(size_t n)
@@ -188,7 +189,8 @@ static span_table *prepare(struct session *session)
 	}
 	if (!*session->options.rules && !session->profile) {
 		say(session, NCCL_LOG_INFO,
-		    "no SPAN_RULES and no SPAN_PROFILE: NCCL decides everything");
+		    "no SPAN_RULES and no SPAN_PROFILE%s: NCCL decides everything",
+		    session->options.uniform ? ", and no shipped profile is of these GPUs" : "");
 		return NULL;
 	}
 	if (session->start->flat && session->options.pinned) {

@@ -4,10 +4,14 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "plugin/options.h"
+#include "plugin/profiles.h"
 #include "plugin/tune/tune.h"
 #include "topo/log.h"
+
+enum { PATH_BYTES = 4096 };
 
 static const struct {
 	struct option option;
@@ -299,11 +303,37 @@ FILE *tune_out(struct tune *tune)
 	return tune->out;
 }
 
+/* The path of the shipped profile of that name; false if there is none. */
+static bool find_shipped(const char *name, char *path, size_t bytes)
+{
+	char program[PATH_BYTES], folder[PATH_BYTES];
+	ssize_t n = readlink("/proc/self/exe", program, sizeof(program) - 1);
+	int length;
+
+	if (n < 0 || strchr(name, '/'))
+		return false;
+	program[n] = '\0';
+	if (!span_profiles_folder(program, folder, sizeof(folder)))
+		return false;
+	length = snprintf(path, bytes, "%s/%s.profile", folder, name);
+	return length > 0 && (size_t)length < bytes && !access(path, R_OK);
+}
+
+/* Of a file, or, where there is none, of a shipped profile, as SPAN_PROFILE of the plugin. */
 span_status tune_load_profile(const char *path, span_profile **profile)
 {
+	char shipped[2 * PATH_BYTES];
 	FILE *file = fopen(path, "re");
 	span_status status;
 
+	if (!file && errno == ENOENT) {
+		if (find_shipped(path, shipped, sizeof(shipped))) {
+			path = shipped;
+			file = fopen(path, "re");
+		} else {
+			errno = ENOENT;
+		}
+	}
 	if (!file)
 		return span_fail(SPAN_EIO, "%s: %s", path, strerror(errno));
 	status = span_profile_load(file, path, profile);

@@ -72,6 +72,7 @@ const char *tune_size_text(double bytes, char *room);
 /* "Ring/LL"; `room` holds 32 bytes. */
 const char *tune_cell_text(int algo, int proto, char *room);
 
+/* A file's, or, by its name, a shipped one. */
 span_status tune_load_profile(const char *path, span_profile **profile);
 
 /* The profile that a command works on: that of `path`, with the graphs of --topology where it has

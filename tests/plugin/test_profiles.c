@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "tests/plugin/cost_tables.h"
 #include "tests/topo/log_capture.h"
@@ -101,6 +102,11 @@ Test(profiles, one_is_opened_by_path_and_refused_by_name)
 	span_profile_free(again);
 	cr_assert_eq(span_profiles_open("no-such-machine", &again), SPAN_EIO);
 	cr_assert_eq(log_captured_count(), 1);
+	cr_assert_eq(chdir(root), 0);
+	cr_assert_eq(span_profiles_open("some.profile", &again), SPAN_OK, "%s", log_captured());
+	span_profile_free(again);
+	cr_assert_eq(span_profiles_open("some", &again), SPAN_EIO, "a name is that of a shipped one");
+	cr_assert_eq(span_profiles_open(".profile", &again), SPAN_EIO);
 }
 
 static span_profile *of_machine(void)

@@ -92,6 +92,18 @@ check_life()
 	ask "names the place where a shipped profile is missing" "$(three_times \
 		"2 SPAN: profile $scratch/usr/lib/../share/span/profiles/mine.profile: No such file or directory; NCCL decides everything")" \
 		SPAN_PROFILE=mine "$scratch/usr/lib/libnccl-tuner-span.so"
+	cp plugin/profiles/a100x8.profile "$scratch/own.profile"
+	ask "takes a file of this folder for a path, and says when nothing in it acts" "$(three_times \
+		"$(env SPAN_PROFILE="$scratch/own.profile" "$scratch/host" "$plugin" | head -n 1 |
+			grep 'rank; nothing in it acts here: NCCL decides everything')")" \
+		-C "$scratch" SPAN_PROFILE=own.profile "$(realpath "$plugin")"
+	if grep -qs 0x10de /sys/bus/pci/devices/*/vendor; then
+		skip "SPAN_UNIFORM without GPUs" "there are some"
+		return
+	fi
+	ask "says when no shipped profile is of these GPUs" "$(three_times \
+		"${empty/:*/: no SPAN_RULES and no SPAN_PROFILE, and no shipped profile is of these GPUs: NCCL decides everything}")" \
+		SPAN_UNIFORM=1 "$plugin"
 }
 
 # Every shipped profile, by name, from where an installation puts it.
@@ -103,7 +115,7 @@ check_profiles()
 		name=$(basename "$profile" .profile)
 		output=$(SPAN_PROFILE=$name "$scratch/host" "$scratch/usr/lib/libnccl-tuner-span.so")
 		none "profile $name is read and told" "$(grep -vE \
-			'^3 SPAN: 8 ranks on 1 node: profile ".*", decision [0-9a-f]{16}, the same on every rank$|^cell ' \
+			'^3 SPAN: 8 ranks on 1 node: profile ".*", decision [0-9a-f]{16}, the same on every rank(; nothing in it acts here: NCCL decides everything)?$|^cell ' \
 			<<<"$output")"
 	done
 }

@@ -151,6 +151,15 @@ grep -q '^runner-up   Ring/Simple' out && grep -q '^reason      measured' out &&
 	fail "explain names runner-up and reason"
 SPAN_PROFILE=g4.profile expect "explain finds the profile in the environment" 0 'chosen' '' \
 	explain allreduce 1G 4 1
+SPAN_PROFILE=h100x8 expect "and a shipped one by its name there" 0 '^chosen +NVLS/Simple, 4333.74 us' '' \
+	explain allreduce 1G 4 1
+PATH=$(dirname "$tool"):$PATH
+expect "so does every command" 0 '1G +NVLS/Simple' '' table h100x8 "${ask[@]}" --from 1G --to 1G
+equal "however it was called" "$(cd / && span-tune table h100x8 "${ask[@]}" --from 1G --to 1G 2>&1)" \
+	"$(cat out)"
+printf 'span-profile 1\nname own\nend\n' >a100x8
+expect "a file of that name goes first" 2 '' 'profile "own" knows' table a100x8 "${ask[@]}"
+rm a100x8
 expect "explain without a profile" 2 '' '--profile FILE is missing' explain AllReduce 1G 4 1
 for wrong in '1G 4x 1' '1G 4 1x' '1G 4294967300 1' '1G 4 0' '1G 4 -1'; do
 	expect "explain with wrong numbers: $wrong" 2 '' 'expected COLL BYTES RANKS NODES|no option' \
