@@ -256,6 +256,26 @@ static void fill_statistics(span_attention *op)
 	plan_bytes(op, 1, &statistics->backward);
 }
 
+/* The epoch before the first call. Its upper half is a digest of the options that must be the same
+ * on all ranks: most differences would give a wrong result in messages of the right size. */
+static uint64_t first_epoch(const span_attention *op)
+{
+	const span_attention_options *options = &op->options;
+	const int32_t *group = op->transport != NULL ? op->transport->group : NULL;
+	const uint64_t shared[] = {
+		(uint64_t)options->batch, (uint64_t)options->query_tokens,
+		(uint64_t)options->query_heads, (uint64_t)options->kv_heads,
+		(uint64_t)options->head_size, (uint64_t)options->dtype,
+		span_digest(&options->scale, sizeof(options->scale)),
+		(uint64_t)options->mask.kind, (uint64_t)options->layout,
+		(uint64_t)options->numerics, (uint64_t)options->tile, (uint64_t)op->ranks,
+		(uint64_t)span_order_kind_of(op->order), (uint64_t)span_order_way_back(op->order),
+		span_digest(group, group != NULL ? (size_t)op->ranks * sizeof(*group) : 0),
+	};
+
+	return span_digest(shared, sizeof(shared)) & ~(uint64_t)UINT32_MAX;
+}
+
 /* Everything that depends on the options alone, in order. */
 static span_status plan(span_attention *op)
 {
@@ -285,6 +305,8 @@ static span_status plan(span_attention *op)
 		status = make_state(op);
 	if (status == SPAN_OK)
 		status = span_pool_create(options->threads, &op->pool);
+	if (status == SPAN_OK)
+		op->epoch = first_epoch(op);
 	return status;
 }
 

@@ -67,7 +67,7 @@ struct span_attention {
 	span_memory memory;
 
 	/* State of the pass that runs; allocated at create. */
-	uint64_t epoch;
+	uint64_t epoch;                 /* span_message.epoch */
 	char *workspace;
 	span_token *receive_token;      /* [P] of the block on its way */
 	uint8_t *block_state;           /* [P] span_block_state */

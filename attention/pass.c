@@ -100,8 +100,9 @@ span_status span_pass_check(span_attention *op, const span_message *got,
                             const span_message *due, uint64_t digest, const char *what)
 {
 	int relayed = due->channel == SPAN_CHANNEL_GATHER && due->origin != due->owner;
-	const char *wrong = got->channel != due->channel || got->owner != due->owner
-		? "another block came"
+	const char *wrong = got->epoch >> 32 != op->epoch >> 32
+		? "its rank was given other options"
+		: got->channel != due->channel || got->owner != due->owner ? "another block came"
 		: got->origin != due->origin          ? "it came from another rank"
 		: got->epoch != op->epoch             ? "it belongs to another call"
 		: got->bytes != due->bytes            ? "its size is wrong"

@@ -30,7 +30,8 @@ typedef struct {
 	uint32_t step;   /* the sender's step */
 	uint32_t owner;  /* the rank that owns the block, or the tree node of a sum */
 	uint32_t origin; /* the rank that posted the send */
-	uint64_t epoch;  /* counts the calls of one op, so that a stale block is recognised */
+	uint64_t epoch;  /* the call a message belongs to: the upper half is made of the options that
+	                  * all ranks of an op share, the lower half counts its calls */
 	uint64_t bytes;  /* of the data */
 	uint64_t digest; /* of the data, by whoever made it; for whoever reads it, not for a
 	                  * transport: how it is formed is between the two */

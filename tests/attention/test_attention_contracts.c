@@ -22,7 +22,8 @@ struct trial {
 	int32_t sleeper; /* -1, or a rank that comes `sleeps` seconds late */
 	double sleeps;
 	const span_order *order; /* NULL, or instead of that of the case */
-	int32_t liar;    /* -1, or a rank that believes in half of the head size */
+	int32_t liar;    /* -1, or a rank that is given other options */
+	void (*lie)(span_attention_options *options);
 	int32_t miscounter; /* -1, or a rank for which the mask has a pair more */
 	span_status status[MOST_RANKS]; /* of forward and backward */
 	span_status after[MOST_RANKS];  /* of a forward after that */
@@ -62,9 +63,9 @@ static struct buffers make_buffers(const attention_case *c, const span_attention
 	span_tensor *query[] = { &x.q, &x.out, &x.dq }, *key[] = { &x.kv, &x.dk, &x.dv };
 
 	for (size_t i = 0; i < 3; i++) {
-		*query[i] = span_tensor_bshd(x.memory + i * bytes, SPAN_F32, s, c->query_heads,
+		*query[i] = span_tensor_bshd(x.memory + i * bytes, c->dtype, s, c->query_heads,
 		                             c->head_size);
-		*key[i] = span_tensor_bshd(x.memory + (3 + i) * bytes, SPAN_F32, s, c->kv_heads,
+		*key[i] = span_tensor_bshd(x.memory + (3 + i) * bytes, c->dtype, s, c->kv_heads,
 		                           c->head_size);
 	}
 	x.lse = (float *)(x.memory + 6 * bytes);
@@ -92,10 +93,12 @@ static span_status run_rank(span_transport *transport, void *argument)
 	span_status status = SPAN_OK;
 	struct buffers x;
 
-	if (transport->rank == trial->liar)
-		c.head_size /= 2;
 	options = case_options(&c, transport);
 	options.timeout = trial->timeout;
+	if (transport->rank == trial->liar)
+		trial->lie(&options);
+	c.dtype = options.dtype;
+	c.head_size = options.head_size;
 	if (trial->order)
 		options.custom_order = trial->order;
 	status = span_attention_create(&options, &op);
@@ -395,17 +398,61 @@ Test(contracts, a_rank_that_stalls_is_a_timeout_on_the_others)
 	cr_assert_lt(trial.seconds, long_ago);
 }
 
+static void half_the_head_size(span_attention_options *options)
+{
+	options->head_size /= 2;
+}
+
+static void another_dtype(span_attention_options *options)
+{
+	options->dtype = SPAN_F16;
+}
+
+static void another_scale(span_attention_options *options)
+{
+	options->scale = 0.125f;
+}
+
+static void another_class(span_attention_options *options)
+{
+	options->numerics = SPAN_NUMERICS_SCHEDULE;
+}
+
+/* One rank of a ring is given other options. */
+static void run_with_liar(struct trial *trial, void (*lie)(span_attention_options *options))
+{
+	int32_t finder;
+
+	trial->liar = 1;
+	trial->lie = lie;
+	run_local(trial);
+	cr_assert_geq(count_status(trial, SPAN_EINTEGRITY, &finder), 1);
+	for (int32_t r = 0; r < RING; r++)
+		cr_assert(trial->status[r] == SPAN_EINTEGRITY || trial->status[r] == SPAN_ECOMM);
+	cr_assert_lt(trial->seconds, long_ago);
+}
+
 Test(contracts, ranks_that_disagree_about_the_shape_are_found)
 {
 	struct trial trial = trial_of(RING, SPAN_ORDER_RING);
-	int32_t finder;
 
-	trial.liar = 1;
-	run_local(&trial);
-	cr_assert_geq(count_status(&trial, SPAN_EINTEGRITY, &finder), 1);
-	for (int32_t r = 0; r < RING; r++)
-		cr_assert(trial.status[r] == SPAN_EINTEGRITY || trial.status[r] == SPAN_ECOMM);
-	cr_assert_lt(trial.seconds, long_ago);
+	run_with_liar(&trial, half_the_head_size);
+}
+
+/* Their messages have the right size. */
+Test(contracts, ranks_that_disagree_about_what_sizes_do_not_show_are_found)
+{
+	static void (*const lies[])(span_attention_options *) = { another_dtype, another_scale,
+		                                                  another_class };
+
+	for (int i = 0; i < 3; i++) {
+		struct trial trial = trial_of(RING, SPAN_ORDER_RING);
+
+		trial.c.dtype = SPAN_BF16;
+		run_with_liar(&trial, lies[i]);
+		cr_assert_geq(messages_with("its rank was given other options"), 1, "%s",
+		              messages_first());
+	}
 }
 
 /* It computed what it had to send as well, so nobody else would notice in this call. */
