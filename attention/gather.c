@@ -151,6 +151,14 @@ static void pack_chunk(const span_attention *op, const span_tensor *from[2], int
 	digest_chunk(op, &chunk, (uint64_t *)tile_data(op, op->rank, slot));
 }
 
+/* Behind the digests of a tile, up to its rows: what travels must not be just any bytes. */
+static void clear_behind_table(const span_attention *op, int64_t slot)
+{
+	size_t used = (size_t)table_length(op) * sizeof(*op->table);
+
+	memset(tile_data(op, op->rank, slot) + used, 0, span_memory_table_bytes(op) - used);
+}
+
 span_status span_gather_begin(span_attention *op, const span_tensor *k, const span_tensor *v,
                               void *workspace)
 {
@@ -165,6 +173,8 @@ span_status span_gather_begin(span_attention *op, const span_tensor *k, const sp
 		op->block_state[block] = SPAN_BLOCK_AWAY;
 	for (int32_t i = 0; i < op->program->kv_buffers; i++)
 		op->buffer_block[i] = -1;
+	for (int32_t slot = 0; slot < op->program->tiles; slot++)
+		clear_behind_table(op, slot);
 	for (int64_t b = 0; b < op->options.batch; b++)
 		for (int32_t h = 0; h < op->options.kv_heads; h++)
 			for (int32_t slot = 0; slot < op->program->tiles; slot++)

@@ -87,18 +87,33 @@ span_status span_returns_step(span_attention *op, int32_t t)
 	return status;
 }
 
+/* Behind the rows of a short tile nothing was written; what travels must not be just any bytes. */
+static void clear_behind(const span_attention *op, const span_account *account, int32_t part,
+                         char *plane)
+{
+	int64_t tile = span_layout_tile_at(op->layout, account->block, part % account->tiles);
+	size_t row = (size_t)op->width * sizeof(float);
+	size_t used = (size_t)span_layout_tile_tokens(op->layout, tile) * row;
+	size_t all = (size_t)op->options.tile * row;
+
+	memset(plane + used, 0, all - used);
+	memset(plane + all + used, 0, all - used);
+}
+
 void span_returns_digest_account(span_attention *op, int32_t account, int64_t batch,
                                  int32_t kv_head)
 {
 	const span_account *sent = &op->program->account[account];
-	const char *data = (const char *)span_returns_account(op, account);
+	char *data = (char *)span_returns_account(op, account);
 	int64_t plane = batch * op->options.kv_heads + kv_head;
 
 	for (int32_t i = 0; i < sent->part.count; i++) {
 		int32_t part = op->program->part[sent->part.first + i];
+		char *at = data + (size_t)part * op->memory.part_bytes;
 
-		op->part_digest[i * planes_of(op) + plane] =
-			digest_plane(op, data + (size_t)part * op->memory.part_bytes, plane);
+		clear_behind(op, sent, part,
+		             at + (size_t)plane * (op->memory.part_bytes / (size_t)planes_of(op)));
+		op->part_digest[i * planes_of(op) + plane] = digest_plane(op, at, plane);
 	}
 }
 
