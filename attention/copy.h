@@ -22,4 +22,23 @@ static inline void span_copy_cold(void *target, const void *source, size_t bytes
 	memcpy(to, from, bytes);
 }
 
+/* Gather rows of `row` bytes that are `stride` bytes apart. */
+static inline void span_copy_rows(char *to, const char *from, size_t row, size_t stride,
+                                  size_t rows)
+{
+	enum { ROWS_AHEAD = 8, LINE = 64 };
+
+	if (stride == row) {
+		span_copy_cold(to, from, row * rows);
+		return;
+	}
+	for (; rows; rows--, to += row, from += stride) {
+		for (size_t i = 0; i < row; i += LINE) {
+			__builtin_prefetch(from + ROWS_AHEAD * stride + i, 0);
+			__builtin_prefetch(to + ROWS_AHEAD * row + i, 1);
+		}
+		memcpy(to, from, row);
+	}
+}
+
 #endif

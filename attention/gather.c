@@ -1,5 +1,6 @@
 /* The way out of keys and values: blocks received, checked, and passed on. */
 #include <string.h>
+#include "attention/copy.h"
 #include "attention/pass.h"
 
 /* Where a block lies as it travels. */
@@ -141,12 +142,9 @@ static void pack_chunk(const span_attention *op, const span_tensor *from[2], int
 		const span_tensor *tensor = from[i];
 		int64_t at = batch * tensor->batch_stride + kv_head * tensor->head_stride +
 		             slot * op->options.tile * tensor->token_stride;
-		const char *source = (const char *)tensor->data + (size_t)at * element;
 
-		for (size_t done = 0; done < chunk.bytes; done += row) {
-			memcpy(chunk.data[i] + done, source, row);
-			source += (size_t)tensor->token_stride * element;
-		}
+		span_copy_rows(chunk.data[i], (const char *)tensor->data + (size_t)at * element,
+		               row, (size_t)tensor->token_stride * element, chunk.bytes / row);
 	}
 	digest_chunk(op, &chunk, (uint64_t *)tile_data(op, op->rank, slot));
 }

@@ -361,15 +361,27 @@ static struct strip make_strip(const struct forward *f, int first, const span_ke
 	return s;
 }
 
+/* The task's own o, which a strip's first tile writes, is in nobody's cache as a rule. */
+static void ask_for_target(const struct forward *f, const struct strip *s)
+{
+	const float *o = f->task->o + (int64_t)s->first * f->width;
+
+	for (int i = 0; i < s->rows * f->width; i += 16)
+		__builtin_prefetch(o + i, 1);
+}
+
 /* Up to STRIPS strips from row `first` on against a tile. */
 static void attend(struct forward *f, int first, const span_key_tile *tile)
 {
 	struct strip strips[STRIPS];
 	int count = 0;
 
-	for (int row = first; row < f->task->rows && count < STRIPS; row += BLOCK_ROWS, count++)
+	for (int row = first; row < f->task->rows && count < STRIPS; row += BLOCK_ROWS, count++) {
 		strips[count] = make_strip(f, row, tile,
 		                           f->scores + count * BLOCK_ROWS * f->score_stride);
+		if (f->slabs[row / BLOCK_ROWS].depth == 0)
+			ask_for_target(f, &strips[count]);
+	}
 	strips_scores(f, strips, count);
 	for (int i = 0; i < count; i++) {
 		struct strip *s = &strips[i];

@@ -98,6 +98,7 @@ static void merge(int32_t rows, int32_t width, const float *left_m, const float 
 		for (int d = 0; d < width; d += 16) {
 			__builtin_prefetch((const char *)(left_o + r * width + d) + AHEAD, 0);
 			__builtin_prefetch((const char *)(right_o + r * width + d) + AHEAD, 0);
+			__builtin_prefetch((const char *)(to_o + r * width + d) + AHEAD, 1);
 		}
 		to_m[r] = merged;
 		to_l[r] = fmaf(right_l[r], right, left_l[r] * left);
