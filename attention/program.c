@@ -210,6 +210,8 @@ span_status span_program_create(const span_visible *visible, const span_order *o
 		status = plan_arrivals(made);
 	if (status == SPAN_OK)
 		status = span_program_add_returns(made);
+	if (status == SPAN_OK)
+		status = span_program_count_outstanding(made);
 	if (status != SPAN_OK) {
 		span_program_free(made);
 		return status;

@@ -92,6 +92,7 @@ typedef struct {
 	int32_t delivery_buffers;
 	int32_t *delivery_parts; /* [delivery_buffers] */
 	int32_t own_account;     /* -1: the rank has no tile */
+	int64_t outstanding;     /* messages posted and not waited for are never more */
 
 	/* Growing arrays; capacity is that of growing. */
 	span_gather_transfer *transfer;
@@ -120,6 +121,10 @@ int span_program_meets(const span_program *program, int32_t rank, span_node node
 /* Plan what the rank receives and sends in each step, how many tiles of it, and in which buffers
  * (program_gather.c). */
 span_status span_program_add_gather(span_program *program);
+
+/* Count the messages that are outstanding at most: exactly those of the gather, and as many more as
+ * the way back ever has. (program_gather.c) */
+span_status span_program_count_outstanding(span_program *program);
 
 /* Add the steps of the way back (program_return.c). */
 span_status span_program_add_returns(span_program *program);

@@ -161,6 +161,86 @@ static span_status plan_transfers(span_program *program, const reach_table *reac
 	return status;
 }
 
+/* What is under way while the gather runs. */
+typedef struct {
+	int64_t now;
+	int64_t most;
+	uint8_t *arrives;  /* [P] whether the receive of a block was posted and not waited for */
+	int32_t *buffer;   /* [P] of a block */
+	int32_t *sends;    /* [kv_buffers] that still read a buffer */
+} under_way;
+
+static void add_messages(under_way *way, int32_t more)
+{
+	way->now += more;
+	if (way->now > way->most)
+		way->most = way->now;
+}
+
+/* A block is waited for before it is used. */
+static void use_block(under_way *way, int32_t block)
+{
+	if (block < 0)
+		return;
+	way->now -= way->arrives[block];
+	way->arrives[block] = 0;
+}
+
+/* One step as span_gather_step carries it out. */
+static void count_step(const span_program *program, const span_program_step *step, under_way *way)
+{
+	const span_gather_transfer *receive = &program->transfer[step->receive.first];
+	const span_gather_transfer *send = &program->transfer[step->send.first];
+
+	use_block(way, step->compute);
+	for (int32_t i = 0; i < step->send.count; i++)
+		use_block(way, send[i].block);
+	for (int32_t i = 0; i < step->receive.count; i++) {
+		add_messages(way, 1 - way->sends[receive[i].buffer]);
+		way->sends[receive[i].buffer] = 0;
+		way->buffer[receive[i].block] = receive[i].buffer;
+		way->arrives[receive[i].block] = 1;
+	}
+	for (int32_t i = 0; i < step->send.count; i++) {
+		add_messages(way, 1);
+		if (send[i].block != program->rank)
+			way->sends[way->buffer[send[i].block]]++;
+	}
+}
+
+/* Deliveries are posted in one step and waited for in the next. */
+static int64_t count_deliveries(const span_program *program)
+{
+	int64_t most = 0;
+
+	for (int32_t t = 0; t < program->steps; t++) {
+		int64_t now = program->step[t].post.count;
+
+		now += t > 0 ? program->step[t - 1].post.count : 0;
+		most = now > most ? now : most;
+	}
+	return most;
+}
+
+span_status span_program_count_outstanding(span_program *program)
+{
+	size_t ranks = (size_t)span_order_ranks(program->order);
+	under_way way = { .arrives = calloc(ranks, sizeof(*way.arrives)),
+		          .buffer = calloc(ranks, sizeof(*way.buffer)),
+		          .sends = calloc((size_t)program->kv_buffers + 1, sizeof(*way.sends)) };
+	int failed = !way.arrives || !way.buffer || !way.sends;
+
+	for (int32_t t = 0; t < program->gather_steps && !failed; t++)
+		count_step(program, &program->step[t], &way);
+	program->outstanding = way.most + count_deliveries(program) + program->return_buffers;
+	free(way.arrives);
+	free(way.buffer);
+	free(way.sends);
+	if (failed)
+		return span_fail(SPAN_ENOMEM, "span_attention_create: no memory for the program");
+	return SPAN_OK;
+}
+
 span_status span_program_add_gather(span_program *program)
 {
 	size_t ranks = (size_t)span_order_ranks(program->order);

@@ -3,7 +3,8 @@
  * A transport is a struct of function pointers, one object a rank. Everything is
  * asynchronous: post returns a token, wait completes it. Between one pair of ranks, messages
  * of one channel match in the order of posting, as NCCL's do; the receiver checks the header
- * of what arrived against what it expected. A token is waited for exactly once.
+ * of what arrived against what it expected. A token is waited for exactly once; after an abort
+ * it may be left.
  *
  * Rules for the data of a message: from post_send to the end of its wait the sender does not
  * write it; from post_receive to the end of its wait the receiver neither reads nor writes it. */
@@ -43,6 +44,10 @@ typedef struct {
 } span_token;
 
 typedef struct span_transport span_transport;
+
+/* How many messages a rank may have posted and not waited for: a transport takes as many, and an op
+ * whose order needs more is refused at create. */
+#define SPAN_TRANSPORT_OUTSTANDING(ranks) (8 * (int64_t)(ranks) + 64)
 
 struct span_transport {
 	size_t size;          /* sizeof(span_transport) */
@@ -90,8 +95,9 @@ SPAN_API uint64_t span_digest(const void *data, size_t n);
  * by a post whose partner sleeps; waits sleep, they do not spin, so 64 ranks run on 2 cores. */
 typedef struct span_local span_local;
 
-/* ranks 1 to 512; group [ranks], or NULL for one group; copied. A rank may have 8 * ranks + 64
- * messages posted and not waited for; one more is SPAN_EINVAL. Nothing is allocated later. */
+/* ranks 1 to 512; group [ranks], or NULL for one group; copied. A rank may have
+ * SPAN_TRANSPORT_OUTSTANDING messages posted and not waited for; one more is SPAN_EINVAL. Nothing
+ * is allocated later. */
 SPAN_API span_status span_local_create(int32_t ranks, const int32_t *group, span_local **local);
 SPAN_API void span_local_free(span_local *local);
 
