@@ -37,6 +37,14 @@ expect 1 "$files/nic-order.xml"
 says "0 errors, 1 warning, " out
 expect 0 "$files/nic-shared.xml"
 says "info nic-shared" out
+{
+	printf '\tGPU0\tGPU1\tGPU2\tNIC0\tCPU Affinity\n'
+	printf '%s\n' 'GPU0 X SYS SYS SYS 0-3' 'GPU1 SYS X SYS SYS 4-7' 'GPU2 SYS SYS X SYS 8-11' \
+		'NIC0 SYS SYS SYS X'
+} >"$work/no-rates.txt"
+expect 0 "$work/no-rates.txt"
+says "3 GPUs share 1 port" out
+try "a rate that nobody knows is not told" bash -c '! grep "GPUs share" "$1"/out | grep "GB/s"' - "$work"
 expect 0 "$files/nvlink-lost-healthy.xml"
 
 expect 1 --format json "$files/nic-behind-slow-pcie.xml"

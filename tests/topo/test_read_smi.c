@@ -220,6 +220,7 @@ static void assert_same_paths(const char *one, const char *other)
 Test(read_smi, a_terminal_changes_nothing)
 {
 	assert_same_paths(MATRICES "smi-two-sockets.txt", MATRICES "smi-terminal.txt");
+	assert_same_paths(MATRICES "smi-two-sockets.txt", MATRICES "smi-terminal-escapes-lost.txt");
 }
 
 static span_topo *load(const char *path)
@@ -464,4 +465,5 @@ Test(read_smi, judges_whatever_is_cut_off_or_shuffled, .timeout = 120)
 {
 	each_matrix(MATRICES, cut);
 	cut(MATRICES "smi-terminal.txt");
+	cut(MATRICES "smi-terminal-escapes-lost.txt");
 }

@@ -154,6 +154,21 @@ static void nic_slow(struct lint *lint)
 	}
 }
 
+/* ": 12.5 GB/s for each" of so many, or "" where a port's rate is not known. */
+static void share_text(const struct machine *machine, int32_t host, int32_t gpus, char *room,
+                       size_t bytes)
+{
+	double rate = 0;
+
+	*room = '\0';
+	for (int32_t i = -1; (i = lint_next(machine, i, SPAN_NODE_NIC, host)) >= 0;) {
+		if (machine->nodes[i].speed <= 0)
+			return;
+		rate += machine->nodes[i].speed;
+	}
+	snprintf(room, bytes, ": %.3g GB/s for each", rate / 1e9 / gpus);
+}
+
 static void nic_shared(struct lint *lint)
 {
 	const struct machine *machine = lint->machine;
@@ -161,14 +176,14 @@ static void nic_shared(struct lint *lint)
 	for (int32_t host = 0; host < machine->n_hosts; host++) {
 		int32_t gpus = lint_count(machine, SPAN_NODE_GPU, host);
 		int32_t nic = lint_next(machine, -1, SPAN_NODE_NIC, host), nics;
-		double rate = 0;
+		char share[64];
 
 		nics = lint_count(machine, SPAN_NODE_NIC, host);
-		for (int32_t i = -1; (i = lint_next(machine, i, SPAN_NODE_NIC, host)) >= 0;)
-			rate += machine->nodes[i].speed;
-		if (nic >= 0 && gpus > 2 * nics)
-			lint_tell(lint, nic, "%d GPUs share %d port%s: %.3g GB/s for each", gpus, nics,
-			          nics == 1 ? "" : "s", rate / 1e9 / gpus);
+		if (nic < 0 || gpus <= 2 * nics)
+			continue;
+		share_text(machine, host, gpus, share, sizeof(share));
+		lint_tell(lint, nic, "%d GPUs share %d port%s%s", gpus, nics, nics == 1 ? "" : "s",
+		          share);
 	}
 }
 

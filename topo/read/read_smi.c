@@ -169,12 +169,46 @@ static bool begins_row(const struct smi_reader *reader)
 	       find_device(reader->matrix, reader->lines.words[0]) >= 0;
 }
 
+/* Bytes of "[4m" and the like at the start of a word. */
+static size_t style_bytes(const char *word)
+{
+	size_t n = *word == '[' ? 1 + strspn(word + 1, "0123456789;") : 0;
+
+	return n && word[n] == 'm' ? n + 1 : 0;
+}
+
+/* The header is underlined. Issue trackers drop the escape byte and leave the rest of the sequence:
+ * "[4mGPU0", "ID[0m", or a word of its own. */
+static void drop_styles(struct lines *lines)
+{
+	int32_t kept = 0;
+
+	for (int32_t i = 0; i < lines->n_words; i++) {
+		char *word = lines->words[i] + style_bytes(lines->words[i]), *end = strrchr(word, '[');
+
+		if (end && style_bytes(end) == strlen(end))
+			*end = '\0';
+		if (*word)
+			lines->words[kept++] = word;
+	}
+	lines->n_words = kept;
+}
+
+static span_status next_header_line(struct lines *lines, bool *more)
+{
+	span_status status = lines_next(lines, more);
+
+	if (!status && *more)
+		drop_styles(lines);
+	return status;
+}
+
 /* Find the header and read it, with the lines it was wrapped into; the line of the first row is
  * the current one then. */
 static span_status read_header(struct smi_reader *reader)
 {
 	bool more = true, behind = false;
-	span_status status = lines_next(&reader->lines, &more);
+	span_status status = next_header_line(&reader->lines, &more);
 
 	while (!status && more && !begins_header(&reader->lines)) {
 		int32_t number;
@@ -183,12 +217,12 @@ static span_status read_header(struct smi_reader *reader)
 			return lines_fail(&reader->lines, "a row of %.40s before the line with the "
 			                  "names of the columns; copy the whole output of \"nvidia-smi "
 			                  "topo -m\"", reader->lines.words[0]);
-		status = lines_next(&reader->lines, &more);
+		status = next_header_line(&reader->lines, &more);
 	}
 	while (!status && more && !begins_row(reader)) {
 		status = parse_header_line(reader, &behind);
 		if (!status)
-			status = lines_next_words(&reader->lines, &more);
+			status = next_header_line(&reader->lines, &more);
 	}
 	if (!status && !more)
 		return lines_fail(&reader->lines, "the text ends before the row of GPU0; copy the "

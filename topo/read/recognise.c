@@ -318,7 +318,8 @@ enum source_kind source_recognise(const struct source *source, span_status *refu
 		              "a topology source is " ACCEPTED, refused);
 	if (*view.at == '<')
 		return recognise_xml(source, view, refused);
-	if (*view.at == '{' || *view.at == '[')
+	/* "[4m" and "[1,0]<stdout>:" stand before matrices as well. */
+	if (*view.at == '{' || (*view.at == '[' && !has_matrix(view)))
 		return recognise_json(source, view, refused);
 	return recognise_text(source, view, refused);
 }
