@@ -107,7 +107,8 @@ static span_status next_field(struct reader *reader)
 	if (!bytes)
 		return parse_error(reader, reader->at, "an empty field");
 	if (bytes >= FIELD_BYTES)
-		return parse_error(reader, reader->at, "a field of %zu bytes; %d are the most",
+		return parse_error(reader, reader->at, "a field of %zu bytes; %d are the most "
+		                                       "between two commas",
 		                   bytes, FIELD_BYTES - 1);
 	memcpy(reader->field, reader->at, bytes);
 	reader->field[bytes] = '\0';
@@ -348,6 +349,8 @@ span_status span_rules_parse(const char *text, size_t bytes, const char *name,
 	span_status status = SPAN_OK;
 
 	memset(rules, 0, sizeof(*rules));
+	if (bytes >= 3 && !memcmp(text, "\xef\xbb\xbf", 3)) /* a byte order mark */
+		reader.next += 3;
 	while (!status && next_line(&reader)) {
 		if (is_empty(&reader))
 			continue;

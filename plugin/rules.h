@@ -1,8 +1,8 @@
 /* Explicit rules: for such a collective, size, ranks and nodes, take this.
  *
- * One rule a line, fields separated by commas; "#" begins a comment. The first eight are those
- * of the example tuner that comes with NCCL, whose files are read unchanged; so may be the
- * ninth and tenth:
+ * One rule a line, fields separated by commas; "#" begins a comment, and a byte order mark at the
+ * start is passed over. The first eight are those of the example tuner that comes with NCCL, whose
+ * files are read unchanged; so may be the ninth and tenth:
  *
  *     collective, from, to, algorithm, protocol, channels, nodes, ranks[, numPipeOps[, regBuff]]
  *

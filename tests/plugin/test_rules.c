@@ -98,6 +98,22 @@ Test(rules, no_rules_are_no_error)
 	cr_assert_eq(rules.n, 0);
 }
 
+/* As spreadsheets write text. */
+Test(rules, a_byte_order_mark_is_passed_over)
+{
+	struct span_rules rules;
+
+	cr_assert_eq(parse("\xef\xbb\xbf# comment\r\nallreduce,0,1,ring,ll,-1,-1,-1\r\n", &rules),
+	             SPAN_OK, "%s", log_captured());
+	cr_assert_eq(rules.n, 1);
+	span_rules_free(&rules);
+	cr_assert_eq(parse("\xef\xbb\xbf", &rules), SPAN_OK);
+	cr_assert_eq(rules.n, 0);
+	cr_assert_eq(parse("\n\xef\xbb\xbf" "allreduce,0,1,ring,ll,-1,-1,-1\n", &rules), SPAN_EPARSE);
+	cr_assert_eq(parse("\xef\xbb", &rules), SPAN_EPARSE);
+	cr_assert_eq(parse("\xef\xbc\x83\nallreduce,0,1,ring,ll,-1,-1,-1\n", &rules), SPAN_EPARSE);
+}
+
 /* --- what is not -------------------------------------------------------------------------- */
 
 Test(rules, what_is_wrong_is_named_with_file_line_and_column)
@@ -159,7 +175,7 @@ Test(rules, what_is_wrong_is_named_with_file_line_and_column)
 		{ "reduce,0,1,r\303\257ng,ll,-1,-1,-1\n",
 		  "1:13: a byte of value 195; rules are plain text" },
 		{ "reduce,0,1,a-very-long-name-of-an-algorithm,ll,-1,-1,-1\n",
-		  "1:12: a field of 32 bytes; 31 are the most" },
+		  "1:12: a field of 32 bytes; 31 are the most between two commas" },
 	};
 	struct span_rules rules;
 
