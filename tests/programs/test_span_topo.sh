@@ -227,7 +227,10 @@ try "with the ring" fine show --format svg --ring "$small"
 try "has the ring" says "Ring: gpu0"
 
 fine convert --to nccl -o nccl.xml "$small"
+try "made-up addresses are told in NCCL's XML" grep -q "made up" nccl.xml
 try "NCCL's XML is read back" fine show nccl.xml
+fine convert --to nccl -o real.xml "$root/tests/data/topologies/nccl/oci/H100-topology.xml"
+try "those of the source are not" bash -c '[ -s real.xml ] && ! grep "made up" real.xml'
 fine convert --to synthetic -o line.txt "$small"
 try "the line of words is read back" fine show line.txt
 

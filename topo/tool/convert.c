@@ -18,6 +18,22 @@ static span_status write_json(const struct tool *tool, const span_topo *topo)
 	return topo_write_json(topo, tool->out);
 }
 
+/* NCCL finds the GPUs of a process in the file by their address; one with other addresses is read
+ * without complaint and describes nothing that is there. */
+static void write_warning(const span_topo *topo, int32_t host, FILE *out)
+{
+	span_topo_node node;
+	int32_t gpu;
+
+	if (span_topo_devices(topo, SPAN_NODE_GPU, host, &gpu, 1) < 1)
+		return;
+	span_topo_node_at(topo, gpu, &node);
+	if (!*node.bus)
+		fputs("<!-- The source has no PCI addresses; those below are made up. NCCL finds\n"
+		      "     GPUs and NICs by address: put those of the machine in (lspci). -->\n",
+		      out);
+}
+
 /* NCCL describes one host; --host says which. */
 static span_status write_nccl(const struct tool *tool, const span_topo *topo)
 {
@@ -32,6 +48,7 @@ static span_status write_nccl(const struct tool *tool, const span_topo *topo)
 			return span_fail(SPAN_EINVAL, "convert: --host \"%.40s\"; it is a number from "
 			                 "0 to %d", word, span_topo_hosts(topo) - 1);
 	}
+	write_warning(topo, (int32_t)host, tool->out);
 	return topo_write_nccl(topo, (int32_t)host, tool->out);
 }
 
@@ -96,6 +113,8 @@ const struct tool_command command_convert = {
 	.options = options,
 	.help = "json is everything, for span-topo to read again; nccl is XML for NCCL_TOPO_FILE;\n"
 	        "synthetic is the line of words that comes nearest, and says what it loses.\n"
+	        "NCCL finds GPUs by PCI address: where the source has none, as synthetic ones and\n"
+	        "the text of nvidia-smi, put the machine's in place of those that are made up.\n"
 	        "\n"
 	        "Examples:\n"
 	        "  span-topo convert --to json -o today.json\n"

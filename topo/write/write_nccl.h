@@ -19,8 +19,8 @@ struct nccl_writer {
 void nccl_write_text(FILE *file, const char *name, const char *text);
 void nccl_indent(FILE *file, int depth);
 
-/* The PCI address of a node. Sources without any get them invented: only that they differ
- * matters to NCCL. */
+/* The PCI address of a node. Sources without any get them invented: bridges may have any, if they
+ * differ; GPUs and NICs NCCL finds by theirs, which span-topo convert tells. */
 const char *nccl_bus_of(const struct nccl_writer *writer, int32_t number, char invented[24]);
 
 /* Compute capability: as known, else that whose NVLinks give the bandwidth of the GPU's best. */
