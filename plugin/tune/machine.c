@@ -6,6 +6,17 @@
 #include "topo/nccl/search/nccl_search.h"
 #include "topo/span_topo.h"
 
+/* Times that rest on place holders look like any others, so it is told where the source leaves
+ * something out; whoever describes a machine in one line knows. */
+static void tell_assumed(const char *source, const span_topo *topo)
+{
+	if (span_topo_notes(topo) && strncmp(source, "synthetic:", strlen("synthetic:")))
+		fprintf(stderr,
+		        "span-tune: %s: it leaves out what the times rest on; span-topo lint tells "
+		        "what was assumed\n",
+		        source);
+}
+
 static span_status add_machine(const char *source, span_profile *profile)
 {
 	span_topo_options options = { .size = sizeof(options), .as_nccl = 1 };
@@ -14,6 +25,8 @@ static span_status add_machine(const char *source, span_profile *profile)
 
 	if (!status)
 		status = nccl_search_into_profile(topo, profile);
+	if (!status)
+		tell_assumed(source, topo);
 	span_topo_free(topo);
 	return status;
 }

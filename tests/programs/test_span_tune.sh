@@ -242,6 +242,9 @@ expect "a machine of which no capability is known" 2 '' 'compute capability' tab
 	"${ask[@]}" --topology "synthetic:gpus:4 nics:0"
 expect "unless the profile says it; its measurements stay" 0 '1G +NVLS/Simple +4333.74 +Ring/Simple' '' table cc.profile "${ask[@]}" \
 	--topology "synthetic:gpus:4 nics:0"
+matrix=$root/tests/data/topologies/matrices/smi-two-sockets.txt
+expect "a text without speeds: what the times rest on" 0 '1M +Ring' 'smi-two-sockets.*leaves out' \
+	table cc.profile --topology "$matrix" --coll AllReduce --ranks 8 --nodes 2 --to 1M
 expect "another machine than the profile's" 2 '' 'of nodes of 8 GPUs, those of the topology have 4' \
 	table "$root/plugin/profiles/h100x8.profile" --coll AllReduce --ranks 16 --nodes 2 \
 	--topology "$topologies/transcribed/perlmutter-a100x4-cxi.xml"
