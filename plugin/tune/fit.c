@@ -11,7 +11,8 @@ struct gathered {
 	span_nccl_sample *samples;
 	size_t n;
 	int refused, read;
-	char gpu[64];
+	char gpu[64];   /* of the first log that says it */
+	bool other_gpu; /* another log says another */
 };
 
 static const char *base_name(const char *path)
@@ -31,9 +32,23 @@ static span_status append(struct gathered *gathered, const span_nccl_log *log)
 	memcpy(samples + gathered->n, log->samples, log->n * sizeof(*samples));
 	gathered->samples = samples;
 	gathered->n = n;
-	if (!*gathered->gpu)
-		memcpy(gathered->gpu, log->gpu, sizeof(log->gpu));
 	return SPAN_OK;
+}
+
+/* Times of two kinds of GPU under the same ranks and nodes would count as repeats. */
+static void compare_gpu(struct gathered *gathered, const char *path, const span_nccl_log *log)
+{
+	if (!*log->gpu || !strcmp(gathered->gpu, log->gpu))
+		return;
+	if (!*gathered->gpu) {
+		memcpy(gathered->gpu, log->gpu, sizeof(log->gpu));
+		return;
+	}
+	gathered->other_gpu = true;
+	fprintf(stderr,
+	        "span-tune: %s: measured on %s, logs before it on %s; a profile is of one kind of "
+	        "machine\n",
+	        path, log->gpu, gathered->gpu);
 }
 
 /* A log that holds nothing usable is told and passed over; the others still make a profile. */
@@ -50,6 +65,7 @@ static span_status gather(const struct tune *tune, const char *path, struct gath
 	if (status)
 		return status;
 	gathered->read++;
+	compare_gpu(gathered, path, &log);
 	status = log.n ? append(gathered, &log) : SPAN_OK;
 	span_nccl_log_free(&log);
 	return status;
@@ -59,8 +75,8 @@ static span_status gather(const struct tune *tune, const char *path, struct gath
 static void describe(const struct tune *tune, const struct gathered *gathered, char *text,
                      size_t bytes)
 {
-	size_t n = (size_t)snprintf(text, bytes, "nccl-tests%s%s:", *gathered->gpu ? " on " : "",
-	                            gathered->gpu);
+	size_t n = (size_t)snprintf(text, bytes, "nccl-tests%s%s%s:", *gathered->gpu ? " on " : "",
+	                            gathered->gpu, gathered->other_gpu ? " and others" : "");
 
 	for (int i = 0; i < tune->n_words; i++) {
 		const char *name = base_name(tune->words[i]);

@@ -76,6 +76,18 @@ grep '' "${g4[0]}" | "$tool" fit - --nodes 1 >stdin.profile 2>report
 grep -q '^curve' stdin.profile && grep -q 'held out' report && pass ||
 	fail "fit from standard input to standard output"
 
+for gpu in H100 H200; do
+	printf '%s\n' '# nThread 1 nGpus 8' "#  Rank 0 Group 0 Pid 1 on h device 0 [0x1] $gpu" \
+		'1024 256 float sum -1 34.27 100.00 175.00 0' >all_reduce.$gpu.txt
+done
+expect "logs of two kinds of GPU are told" 0 'AllReduce +1 +1 .* 2 +1 ' \
+	'H200.txt: measured on H200, logs before it on H100' \
+	fit all_reduce.H100.txt all_reduce.H200.txt -o mixed.profile
+grep -q '^source 0 nccl-tests on H100 and others: ' mixed.profile && pass ||
+	fail "their profile names one of them"
+expect "logs of one kind are not" 0 'AllReduce +1 +1 .* 2 +1 ' '' \
+	fit all_reduce.H100.txt all_reduce.H100.txt -o mixed.profile
+
 cat >nvbandwidth.json <<'END'
 {"nvbandwidth": {"testcases": [
   {"name": "device_to_device_memcpy_read_ce", "status": "Passed",
