@@ -6,6 +6,9 @@
 
 static const char create[] = "span_attention_create";
 
+/* So that the pairs of a mask can be counted in 63 bits. */
+static const int64_t MOST_TOKENS = (int64_t)1 << 31;
+
 static span_status check_shape(const span_attention_options *options)
 {
 	if (options->batch < 1 || options->batch > INT32_MAX)
@@ -14,6 +17,10 @@ static span_status check_shape(const span_attention_options *options)
 	if (options->query_tokens < 1)
 		return span_fail(SPAN_EINVAL, "%s: query_tokens is %lld; at least 1 is needed",
 		                 create, (long long)options->query_tokens);
+	if (options->query_tokens > MOST_TOKENS)
+		return span_fail(SPAN_EUNSUPPORTED, "%s: query_tokens is %lld; at most %lld are "
+		                 "possible", create, (long long)options->query_tokens,
+		                 (long long)MOST_TOKENS);
 	if (options->key_tokens < 1)
 		return span_fail(SPAN_EINVAL, "%s: key_tokens is %lld; at least 1 is needed", create,
 		                 (long long)options->key_tokens);

@@ -67,7 +67,7 @@ void span_convert_to_f32(span_dtype from, const void *source, float *target, siz
 	else if (from == SPAN_F16)
 		for (size_t i = 0; i < n; i++)
 			target[i] = span_f16_to_f32(half[i]);
-	else if (n)
+	else if (from == SPAN_F32 && n)
 		memmove(target, source, n * sizeof(float));
 }
 
@@ -81,6 +81,6 @@ void span_convert_from_f32(span_dtype to, const float *source, void *target, siz
 	else if (to == SPAN_F16)
 		for (size_t i = 0; i < n; i++)
 			half[i] = span_f16_from_f32(source[i]);
-	else if (n)
+	else if (to == SPAN_F32 && n)
 		memmove(target, source, n * sizeof(float));
 }

@@ -172,15 +172,18 @@ span_status span_gradient_add(span_gradient *gradient, int64_t slot, int64_t tok
 
 int64_t span_gradient_order(const span_gradient *gradient, int64_t i)
 {
-	int64_t tile = span_tree_tile(gradient->tree, gradient->first + i);
-
-	return span_layout_slot(gradient->layout, tile);
+	if (!gradient || i < 0 || i >= span_gradient_slots(gradient))
+		return -1;
+	return span_layout_slot(gradient->layout,
+	                        span_tree_tile(gradient->tree, gradient->first + i));
 }
 
 void span_gradient_begin(span_gradient *gradient)
 {
 	int64_t i;
 
+	if (!gradient)
+		return;
 	for (i = 0; i < span_gradient_slots(gradient); i++) {
 		span_gradient_give(gradient, gradient->entries[i].vector);
 		gradient->entries[i] = (struct entry){ .vector = NULL };
@@ -297,6 +300,8 @@ void span_gradient_free(span_gradient *gradient)
 
 size_t span_gradient_bytes(const span_gradient *gradient)
 {
+	if (!gradient)
+		return 0;
 	return sizeof *gradient + (size_t)span_gradient_slots(gradient) * sizeof *gradient->entries +
 	       gradient->vectors * vector_bytes(gradient);
 }

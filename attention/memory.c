@@ -3,6 +3,15 @@
 #include "attention/op.h"
 #include "topo/log.h"
 
+/* Up to here a double counts bytes exactly. */
+static const double MOST_BYTES = 9e15;
+
+static span_status too_large(double bytes)
+{
+	return span_fail(SPAN_EUNSUPPORTED,
+	                 "span_attention_create: the shapes need %.3g bytes of workspace", bytes);
+}
+
 /* Sizes are multiplied and added in double as well: what would overflow is refused. */
 typedef struct {
 	size_t at;
@@ -14,7 +23,7 @@ static size_t reserve(planner *plan, double bytes)
 	size_t start = plan->at;
 
 	plan->exact += bytes + 64;
-	if (plan->exact < 9e15)
+	if (plan->exact < MOST_BYTES)
 		plan->at += ((size_t)bytes + 63) / 64 * 64;
 	return start;
 }
@@ -163,9 +172,14 @@ span_status span_memory_plan(span_attention *op)
 	size_t forward = span_forward_scratch_bytes(op);
 	size_t backward = span_backward_scratch_bytes(op);
 	span_memory *memory = &op->memory;
+	double largest = 2.0 * (double)op->options.batch * op->options.kv_heads *
+	                 op->options.tile * op->width * sizeof(float);
 	planner plan = { 0, 0 };
 	size_t pending, start;
 
+	/* A rank without a tile has these alone: more would be multiplied in size_t below. */
+	if (largest * (double)span_memory_most_tiles(op) >= MOST_BYTES)
+		return too_large(largest * (double)span_memory_most_tiles(op));
 	memory->part_bytes = (size_t)op->options.batch * (size_t)op->options.kv_heads * 2 *
 	                     (size_t)op->options.tile * (size_t)op->width * sizeof(float);
 	plan_blocks(op, &plan);
@@ -178,9 +192,5 @@ span_status span_memory_plan(span_attention *op)
 	memory->scratch_bytes = forward > backward ? forward : backward;
 	memory->scratch = reserve(&plan, (double)memory->scratch_bytes * op->options.threads);
 	memory->total = plan.at;
-	if (plan.exact >= 9e15)
-		return span_fail(SPAN_EUNSUPPORTED,
-		                 "span_attention_create: the shapes need %.3g bytes of workspace",
-		                 plan.exact);
-	return SPAN_OK;
+	return plan.exact >= MOST_BYTES ? too_large(plan.exact) : SPAN_OK;
 }

@@ -46,7 +46,7 @@ typedef struct {
 	size_t size;                   /* sizeof(span_attention_options); one that the library does
 	                               * not know is refused, so that no option is passed over */
 	int64_t batch;                 /* B >= 1 */
-	int64_t query_tokens;          /* S >= 1, of the whole sequence, not of one rank */
+	int64_t query_tokens;          /* S, 1 to 2^31, of the whole sequence, not of one rank */
 	int64_t key_tokens;            /* must equal query_tokens in this version */
 	int32_t query_heads;           /* Hq, a multiple of kv_heads */
 	int32_t kv_heads;              /* Hkv >= 1 */

@@ -27,10 +27,10 @@ SPAN_API span_status span_gradient_create(const span_layout *layout, span_transp
                                           size_t n, double timeout, span_gradient **gradient);
 SPAN_API void span_gradient_free(span_gradient *gradient);
 
-/* Bytes this object holds. */
+/* Bytes this object holds; 0 for NULL. */
 SPAN_API size_t span_gradient_bytes(const span_gradient *gradient);
 
-/* Start a new sum; what was added and not summed is dropped. */
+/* Start a new sum; what was added and not summed is dropped. Nothing happens to NULL. */
 SPAN_API void span_gradient_begin(span_gradient *gradient);
 
 /* Where the contribution of the tile in `slot` of this rank is to be written, [n] f32, with
@@ -46,7 +46,8 @@ SPAN_API float *span_gradient_slot(span_gradient *gradient, int64_t slot);
  * tokens < 0. */
 SPAN_API span_status span_gradient_add(span_gradient *gradient, int64_t slot, int64_t tokens);
 
-/* The slots of this rank in the order of their tree positions: the i-th of them. */
+/* The slots of this rank in the order of their tree positions: the i-th of them, -1 when there
+ * is none. */
 SPAN_API int64_t span_gradient_order(const span_gradient *gradient, int64_t i);
 
 /* Sum over all ranks, collectively, once every slot was added; then a new sum begins.

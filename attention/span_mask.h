@@ -25,7 +25,8 @@ typedef struct {
 	int64_t reserved[SPAN_MASK_RESERVED]; /* 0; anything else is refused */
 } span_mask;
 
-/* The keys [*first, *end) that query sees, by global index; first == end when it sees none.
+/* The keys [*first, *end) that query sees, by global index; first == end when it sees none. No
+ * pointer may be NULL here or below.
  * Source of the causal alignment to the end: the convention of FlashAttention 2.1 and of
  * PyTorch's causal_lower_right. */
 SPAN_API void span_mask_interval(const span_mask *mask, int64_t query, int64_t queries,

@@ -38,8 +38,9 @@ SPAN_API span_tensor span_tensor_bshd(void *data, span_dtype dtype, int64_t toke
 SPAN_API span_tensor span_tensor_bhsd(void *data, span_dtype dtype, int64_t tokens,
                                       int64_t heads, int64_t head_size);
 
-/* Convert n elements; to bf16 and f16 rounded to nearest even, every NaN to one quiet NaN.
- * The result does not depend on the processor or on its floating-point mode. */
+/* Convert n elements, none for an unknown dtype; to bf16 and f16 rounded to nearest even, every
+ * NaN to one quiet NaN. The result does not depend on the processor or on its floating-point
+ * mode. */
 SPAN_API void span_convert_to_f32(span_dtype from, const void *source, float *target, size_t n);
 SPAN_API void span_convert_from_f32(span_dtype to, const float *source, void *target, size_t n);
 

@@ -104,7 +104,7 @@ SPAN_API void span_local_free(span_local *local);
 /* The transport of a rank; belongs to local. One thread at a time may use it. */
 SPAN_API span_transport *span_local_transport(span_local *local, int32_t rank);
 
-/* Bytes copied so far by all ranks, inside a group and between groups. */
+/* Bytes copied so far by all ranks, inside a group and between groups; of NULL none. */
 SPAN_API void span_local_bytes(const span_local *local, uint64_t *inside, uint64_t *between);
 
 /* Run body(transport, argument) on one thread a rank, each bound to a core of its own when

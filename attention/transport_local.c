@@ -645,7 +645,7 @@ void span_local_bytes(const span_local *local, uint64_t *inside, uint64_t *betwe
 	uint64_t in = 0, out = 0;
 	int32_t rank;
 
-	for (rank = 0; rank < local->ranks; rank++) {
+	for (rank = 0; local && rank < local->ranks; rank++) {
 		struct port *port = &local->ports[rank];
 
 		pthread_mutex_lock(&port->lock);

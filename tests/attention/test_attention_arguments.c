@@ -169,6 +169,36 @@ Test(arguments, create_refuses_more_memory_than_there_can_be)
 	expect_create_refused(&wrong, SPAN_EUNSUPPORTED, "workspace");
 }
 
+/* Nor at a rank without a tile, whose own share is nothing. */
+Test(arguments, create_refuses_more_memory_on_every_rank)
+{
+	span_attention_options wrong = good_options();
+	span_local *local = NULL;
+
+	log_capture();
+	cr_assert_eq(span_local_create(2, NULL, &local), SPAN_OK);
+	wrong.batch = INT32_MAX;
+	wrong.query_heads = wrong.kv_heads = 65536;
+	wrong.head_size = 256;
+	wrong.tile = 4096;
+	for (int32_t rank = 0; rank < 2; rank++) {
+		wrong.transport = span_local_transport(local, rank);
+		expect_create_refused(&wrong, SPAN_EUNSUPPORTED, "workspace");
+	}
+	span_local_free(local);
+}
+
+/* Beyond, the pairs of a mask are more than an int64_t counts. */
+Test(arguments, create_refuses_more_tokens_than_pairs_can_be_counted_of)
+{
+	span_attention_options wrong = good_options();
+
+	log_capture();
+	wrong.query_tokens = wrong.key_tokens = ((int64_t)1 << 31) + 1;
+	wrong.tile = 4096;
+	expect_create_refused(&wrong, SPAN_EUNSUPPORTED, "query_tokens");
+}
+
 Test(arguments, create_refuses_an_instruction_set_there_is_not)
 {
 	span_attention_options options = good_options();

@@ -148,6 +148,17 @@ Test(convert, f32_is_copied_bit_by_bit)
 	span_convert_to_f32(SPAN_F32, NULL, NULL, 0);
 }
 
+Test(convert, an_unknown_dtype_converts_nothing)
+{
+	const float source = 1.5f;
+	float target = 7;
+
+	span_convert_to_f32((span_dtype)4, &source, &target, 1);
+	cr_assert_eq(target, 7);
+	span_convert_from_f32((span_dtype)0, &source, &target, 1);
+	cr_assert_eq(target, 7);
+}
+
 Test(tensor, dtypes_have_sizes_and_names_that_parse)
 {
 	static const struct {

@@ -412,6 +412,12 @@ Test(gradient, add_and_sum_name_what_is_wrong)
 	add_value(gradient, 2, 1);
 	messages_collect();
 	cr_assert_null(span_gradient_slot(NULL, 0));
+	span_gradient_begin(NULL);
+	cr_assert_eq(span_gradient_bytes(NULL), 0);
+	cr_assert_eq(span_gradient_order(NULL, 0), -1);
+	cr_assert_eq(span_gradient_order(gradient, -1), -1);
+	cr_assert_eq(span_gradient_order(gradient, 3), -1);
+	cr_assert_eq(span_gradient_order(gradient, 2), 2);
 	cr_assert_null(span_gradient_slot(gradient, 3));
 	cr_assert_null(span_gradient_slot(gradient, 1));
 	cr_assert_eq(messages_with(""), 3);

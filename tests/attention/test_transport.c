@@ -886,6 +886,7 @@ Test(local, arguments_that_are_wrong_are_named)
 	span_transport *a = span_local_transport(local, 0);
 	span_message message = { .channel = 0, .bytes = 4 };
 	span_message channel = { .channel = SPAN_CHANNELS };
+	uint64_t inside = 7, between = 7;
 	atomic_int count = 0;
 	span_token token;
 	int value = 0;
@@ -894,6 +895,8 @@ Test(local, arguments_that_are_wrong_are_named)
 	EXPECT_SAID(span_local_create(513, NULL, &none), "ranks is 513");
 	EXPECT_SAID(span_local_create(2, NULL, NULL), "local is NULL");
 	cr_assert_null(none);
+	span_local_bytes(NULL, &inside, &between);
+	cr_assert(inside == 0 && between == 0);
 	EXPECT_SAID(span_local_run(NULL, succeed, &count), "local is NULL");
 	EXPECT_SAID(span_local_run(local, NULL, &count), "body is NULL");
 	EXPECT_SAID(a->post_send(NULL, 1, &message, &value, &token), "self");
