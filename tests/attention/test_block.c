@@ -5,6 +5,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include "tests/attention/attention_case.h"
 #include "tests/topo/log_capture.h"
 
@@ -370,6 +371,34 @@ Test(block, width_is_the_head_size_in_sixteens)
 {
 	for (int d = 8; d <= 256; d += 8)
 		cr_assert_eq(span_block_width(d), d % 16 ? d + 8 : d);
+}
+
+/* ---- cost ---- */
+
+static double cpu_now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* A merge of one row takes a microsecond, and most callers merge few: what each call asks must
+ * not take a hundred. */
+Test(block, a_small_merge_costs_little)
+{
+	enum { CALLS = 1000 };
+	span_block block = { .size = sizeof(block), .batch = 1, .queries = 1, .keys = 1,
+		             .query_heads = 1, .kv_heads = 1, .head_size = 8, .dtype = SPAN_F32 };
+	float o[2][16] = { { 0 } }, m[2] = { 0 }, l[2] = { 1, 1 };
+	span_partial left = { o[0], &m[0], &l[0] }, right = { o[1], &m[1], &l[1] };
+	double start;
+
+	cr_assert_eq(span_block_merge(&block, &left, &right), SPAN_OK);
+	start = cpu_now();
+	for (int i = 0; i < CALLS; i++)
+		span_block_merge(&block, &left, &right);
+	cr_assert_lt((cpu_now() - start) / CALLS, 20e-6);
 }
 
 /* ---- wrong arguments ---- */
