@@ -11,6 +11,7 @@ struct gathered {
 	span_nccl_sample *samples;
 	size_t n;
 	int refused, read;
+	size_t wrong, grouped; /* rows that are no measurement */
 	char gpu[64];   /* of the first log that says it */
 	bool other_gpu; /* another log says another */
 };
@@ -65,6 +66,8 @@ static span_status gather(const struct tune *tune, const char *path, struct gath
 	if (status)
 		return status;
 	gathered->read++;
+	gathered->wrong += log.wrong;
+	gathered->grouped += log.grouped;
 	compare_gpu(gathered, path, &log);
 	status = log.n ? append(gathered, &log) : SPAN_OK;
 	span_nccl_log_free(&log);
@@ -87,6 +90,17 @@ static void describe(const struct tune *tune, const struct gathered *gathered, c
 		}
 		n += (size_t)snprintf(text + n, bytes - n, "%s%s", i ? ", " : " ", name);
 	}
+}
+
+static void print_passed_over(FILE *out, const struct gathered *gathered)
+{
+	if (gathered->wrong)
+		fprintf(out, "%zu rows were passed over because nccl-tests found their results wrong\n",
+		        gathered->wrong);
+	if (gathered->grouped)
+		fprintf(out, "%zu rows of aggregated iterations (-m) were passed over: several "
+		             "operations share a time\n",
+		        gathered->grouped);
 }
 
 static void print_report(FILE *out, const span_fit_report *report)
@@ -127,6 +141,7 @@ static span_status fit_logs(const struct tune *tune, struct gathered *gathered,
 	char text[SPAN_PROFILE_MAX_TEXT + 1];
 	span_fit_report report;
 	int32_t source;
+	FILE *out;
 	span_status status;
 
 	describe(tune, gathered, text, sizeof(text));
@@ -136,7 +151,9 @@ static span_status fit_logs(const struct tune *tune, struct gathered *gathered,
 	if (status)
 		return status;
 	/* The report goes where the profile does not. */
-	print_report(tune->output && strcmp(tune->output, "-") ? stdout : stderr, &report);
+	out = tune->output && strcmp(tune->output, "-") ? stdout : stderr;
+	print_report(out, &report);
+	print_passed_over(out, gathered);
 	span_fit_report_free(&report);
 	return SPAN_OK;
 }

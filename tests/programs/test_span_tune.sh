@@ -88,6 +88,19 @@ grep -q '^source 0 nccl-tests on H100 and others: ' mixed.profile && pass ||
 expect "logs of one kind are not" 0 'AllReduce +1 +1 .* 2 +1 ' '' \
 	fit all_reduce.H100.txt all_reduce.H100.txt -o mixed.profile
 
+cat >broken.txt <<'END'
+# nThread 1 nGpus 8 minBytes 8 agg iters: 1
+# size count type redop root time algbw busbw #wrong time algbw busbw #wrong
+1024 256 float sum -1 34.27 100.00 175.00 0 34.27 100.00 175.00 0
+2048 512 float sum -1 34.27 100.00 175.00 9 34.27 100.00 175.00 9
+# nThread 1 nGpus 8 minBytes 8 agg iters: 4
+4096 1024 float sum -1 34.27 100.00 175.00 0 34.27 100.00 175.00 0
+END
+expect "rows that are no measurement are told" 0 '1 rows were passed over because .* wrong' '' \
+	fit broken.txt --coll AllReduce -o broken.profile
+grep -q '1 rows of aggregated iterations' out && [ "$(grep -c '^knot' broken.profile)" = 1 ] && pass ||
+	fail "rows of aggregated iterations are not"
+
 cat >nvbandwidth.json <<'END'
 {"nvbandwidth": {"testcases": [
   {"name": "device_to_device_memcpy_read_ce", "status": "Passed",

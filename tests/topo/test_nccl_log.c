@@ -238,6 +238,52 @@ Test(nccl_log, sizes_of_zero_and_masked_times_are_no_samples)
 	          log_captured());
 }
 
+/* Whoever computes something else may well be faster. */
+#define HEADING(errors) "# size count type redop root time algbw busbw " errors \
+			" time algbw busbw " errors "\n"
+
+static void passed_over(const char *text, size_t rows, size_t wrong, size_t grouped)
+{
+	span_nccl_log log;
+
+	cr_assert_eq(read_text(text, "all_reduce.txt", &nothing, &log), SPAN_OK, "%s: %s", text,
+	             log_captured());
+	cr_assert(log.n == rows && log.wrong == wrong && log.grouped == grouped,
+	          "%s: %zu rows, %zu wrong, %zu grouped", text, log.n, log.wrong, log.grouped);
+	span_nccl_log_free(&log);
+}
+
+Test(nccl_log, rows_with_wrong_results_are_passed_over)
+{
+	span_nccl_log log;
+
+	passed_over(HEADING("#wrong") "8 2 float sum -1 34.27 0.05 0.02 0 33.57 0.05 0.02 N/A\n"
+	            "16 4 float sum -1 34.27 0.05 0.02 1 33.57 0.05 0.02 0\n"
+	            "32 8 float sum -1 34.27 0.05 0.02 0 33.57 0.05 0.02 4e+05\n", 1, 2, 0);
+	passed_over(HEADING("error") "8 2 float sum -1 34.27 0.05 0.02 1e-07 33.57 0.05 0.02 2e-07\n",
+	            1, 0, 0);
+	passed_over("8 2 float sum -1 34.27 0.05 0.02 1 33.57 0.05 0.02 1\n", 1, 0, 0);
+	/* Torn rows: before the times, and between the halves. */
+	passed_over(HEADING("#wrong") "8 2 float sum -1h:1 NCCL INFO\n"
+	            "34.27 0.05 0.02 5 33.57 0.05 0.02 5\n"
+	            "16 4 float sum -1 34.27 0.05 0.02 0h:1 NCCL INFO\n33.57 0.05 0.02 5\n"
+	            "32 8 float sum -1h:1 NCCL INFO\n34.27 0.05 0.02 0 33.57 0.05 0.02 0\n", 1, 2, 0);
+	cr_assert_eq(read_text(HEADING("#wrong")
+	                       "16 4 float sum -1 34.27 0.05 0.02 1 33.5 0.05 0.02 0\n",
+	                       "all_reduce.txt", &nothing, &log),
+	             SPAN_EPARSE);
+	cr_assert(strstr(log_captured(), "of 1 results were wrong"), "%s", log_captured());
+}
+
+/* -m 16: sixteen operations in a launch. */
+Test(nccl_log, rows_of_aggregated_iterations_are_passed_over)
+{
+	passed_over("# nThread 1 nGpus 8 minBytes 8 agg iters: 16 validation: 1\n" HEADING("#wrong")
+	            "8 2 float sum -1 34.27 0.05 0.02 0 33.57 0.05 0.02 0\n"
+	            "# nThread 1 nGpus 8 minBytes 8 agg iters: 1 validation: 1\n" HEADING("#wrong")
+	            "8 2 float sum -1 34.27 0.05 0.02 0 33.57 0.05 0.02 0\n", 1, 0, 1);
+}
+
 /* --- what rows do not say ----------------------------------------------------------------- */
 
 #define ROW "1024 256 float sum -1 34.27 100.00 175.00 0 33.57 0.05 0.02 0\n"
@@ -319,6 +365,29 @@ Test(nccl_log, ranks_and_nodes_come_from_the_list_of_ranks)
 	cr_assert_eq(log.samples[1].nodes, 1);
 	cr_assert_str_eq(log.gpu, "NVIDIA H100");
 	span_nccl_log_free(&log);
+}
+
+/* A process says how many GPUs it has, not how many processes there are. */
+Test(nccl_log, bandwidths_tell_of_other_processes)
+{
+#define SIXTEEN "1024 256 float sum -1 34.27 100.00 187.50 0 33.57 0.05 0.02 0\n"
+#define SIXTY   "1024 256 float sum -1 34.27 100.00 196.72 0 33.57 0.05 0.02 0\n"
+	span_nccl_sample sample = last_of("# nThread 1 nGpus 8 minBytes 8\n" SIXTEEN, "all_reduce",
+	                                  &nothing);
+
+	cr_assert(sample.ranks == 16 && sample.nodes == 0, "%d, %d", sample.ranks, sample.nodes);
+	sample = last_of("# nThread 1 nGpus 8 minBytes 8\n" SIXTY, "all_reduce", &nothing);
+	cr_assert(sample.ranks == 0 && sample.nodes == 0, "%d, %d", sample.ranks, sample.nodes);
+	sample = last_of("# nThread 1 nGpus 8 minBytes 8\n" ROW, "all_reduce", &nothing);
+	cr_assert(sample.ranks == 8 && sample.nodes == 1, "%d, %d", sample.ranks, sample.nodes);
+	sample = last_of("# nThread 1 nGpus 8 minBytes 8\n" ROW, "broadcast", &nothing);
+	cr_assert(sample.ranks == 8 && sample.nodes == 1, "%d, %d", sample.ranks, sample.nodes);
+	/* The list of ranks knows better than two decimals. */
+	sample = last_of("# nThread 1 nGpus 2 minBytes 8\n"
+	                 "#  Rank  0 Group  0 Pid  1 on a device  0 [0x4f] H100\n"
+	                 "#  Rank  3 Group  0 Pid  2 on b device  1 [0x4f] H100\n" SIXTEEN,
+	                 "all_reduce", &nothing);
+	cr_assert(sample.ranks == 4 && sample.nodes == 2, "%d, %d", sample.ranks, sample.nodes);
 }
 
 /* NCCL_TESTS_SPLIT=MOD2: ranks 0 and 2 talk, and what is printed is theirs. */

@@ -154,6 +154,24 @@ Test(nccl_log_json, what_is_no_time_is_counted)
 	refused("{" ARGS ",\"results\":[" ROW("8", CPU, CPU) "]}", "none with a time");
 }
 
+Test(nccl_log_json, wrong_results_and_aggregated_iterations_are_passed_over)
+{
+#define WRONG "{\"time\":3.0,\"alg_bw\":1.0,\"bus_bw\":1.0,\"nwrong\":7.0}"
+	const char *several = "{" ARGS ",\"config\":{\"aggregated_iterations\":16},\"results\":[" //
+		ROW("8", TIME("2"), "null") "]}";
+	span_nccl_log log;
+
+	cr_assert_eq(read_text("{" ARGS ",\"config\":{\"aggregated_iterations\":1},\"results\":[" //
+	                       ROW("8", WRONG, TIME("2")) "," ROW("8", TIME("2"), WRONG) "," //
+	                       ROW("16", TIME("2"), TIME("2")) "]}",
+	                       &nothing, &log),
+	             SPAN_OK);
+	cr_assert(log.n == 1 && log.wrong == 2 && log.samples[0].bytes == 16);
+	span_nccl_log_free(&log);
+	refused("{" ARGS ",\"results\":[" ROW("8", WRONG, "null") "]}", "of 1 results were wrong");
+	refused(several, "1 are of aggregated iterations");
+}
+
 Test(nccl_log_json, the_collective_is_of_the_program_then_of_the_file)
 {
 	const char *text = "{\"args\":[\"/all_gather/mine\"],\"results\":[" //

@@ -27,6 +27,7 @@ struct json_log {
 /* What holds for all results. */
 struct run {
 	int32_t coll, algo, proto, ranks, nodes;
+	int grouped; /* operations that share a time */
 };
 
 /* --- what was run, and where -------------------------------------------------------------- */
@@ -143,6 +144,7 @@ static span_status read_run(const struct json_log *reader, struct run *run)
 	run->nodes = said->nodes ? said->nodes : run->nodes;
 	run->algo = said->algo >= 0 ? said->algo : forced(reader, "NCCL_ALGO", span_algo_number);
 	run->proto = said->proto >= 0 ? said->proto : forced(reader, "NCCL_PROTO", span_proto_number);
+	run->grouped = count_of(json_object_get(reader->root, "config"), "aggregated_iterations") > 1;
 	read_gpu(reader);
 	return SPAN_OK;
 }
@@ -157,6 +159,12 @@ static double time_of(json_t *result, const char *place)
 	return isfinite(us) && us > 0 ? us : 0;
 }
 
+/* Whether results were checked and found wrong. */
+static int wrong_of(json_t *result, const char *place)
+{
+	return json_number_value(json_object_get(json_object_get(result, place), "nwrong")) > 0;
+}
+
 static void add_result(const struct json_log *reader, const struct run *run, size_t index)
 {
 	json_t *result = json_array_get(json_object_get(reader->root, "results"), index);
@@ -168,6 +176,14 @@ static void add_result(const struct json_log *reader, const struct run *run, siz
 		return;
 	if (us == 0 && in_place == 0) {
 		log->without_time++;
+		return;
+	}
+	if (wrong_of(result, "out_of_place") || wrong_of(result, "in_place")) {
+		log->wrong++;
+		return;
+	}
+	if (run->grouped) {
+		log->grouped++;
 		return;
 	}
 	log->samples[log->n++] = (span_nccl_sample){ .coll = run->coll,
@@ -199,6 +215,8 @@ static span_status read_results(const struct json_log *reader)
 		add_result(reader, &run, i);
 	if (reader->log->n)
 		return SPAN_OK;
+	if (reader->log->wrong || reader->log->grouped)
+		return log_is_empty(reader->name, reader->log);
 	return span_fail(SPAN_EPARSE, "%.256s: %zu results of nccl-tests, but none with a time",
 	                 reader->name, n);
 }

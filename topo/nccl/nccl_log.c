@@ -25,6 +25,8 @@ struct reader {
 	int root;        /* is there a column of that name; -1: no heading yet */
 	int iterations;  /* are there columns of them; -1: no heading yet */
 	int cputime;     /* instead of time */
+	int wrong;       /* is there a column of "#wrong", not of an "error" in the last digits */
+	int grouped;     /* operations that share a launch and a time */
 	struct log_prefix prefix; /* of the last row */
 	struct log_cells cells;
 	int ranks, gpus; /* by "# Rank" lines; by "nThread", "GPUS=" or "-g" */
@@ -122,6 +124,17 @@ static int ranks_of_ratio(int coll, double ratio)
 	return part > 0.4 && n < 33 && fabs(n - round(n)) < 0.02 * n ? (int)round(n) : 0;
 }
 
+/* Whether the ratio of bandwidths tells that more ranks took part: two decimals of times and
+ * bandwidths leave less than a hundredth open. */
+static int other_ranks(int coll, double ratio, int ranks)
+{
+	double part = coll == SPAN_ALL_REDUCE ? ratio / 2 : ratio;
+
+	if (coll != SPAN_ALL_REDUCE && coll != SPAN_ALL_GATHER && coll != SPAN_REDUCE_SCATTER)
+		return 0;
+	return part < 1 && part - (ranks - 1.0) / ranks > 0.01;
+}
+
 /* The collective, where only the ratio tells. With two ranks an all-reduce looks like a reduce. */
 static int collective_of_ratio(double ratio, int redop)
 {
@@ -156,7 +169,10 @@ static void end_run(struct reader *reader)
 	coll = collective_of(reader);
 	if (reader->split)
 		reader->ranks = reader->in_group;
-	/* One GPU a process is one of many under mpirun; several are all there are. */
+	/* One GPU a process is one of many under mpirun; several are all there are, unless the
+	 * bandwidths tell of more processes. */
+	if (reader->gpus > 1 && other_ranks(coll, reader->ratio, reader->gpus))
+		reader->gpus = 0;
 	if (!ranks)
 		ranks = reader->ranks ? reader->ranks : reader->gpus > 1 ? reader->gpus
 		                                                         : 0;
@@ -260,23 +276,48 @@ static void set_times(struct reader *reader, const struct log_row *row)
 	}
 }
 
+/* Times of a row whose head came before. A row with wrong results goes. */
+static void take_rest(struct reader *reader, const struct log_row *row)
+{
+	span_nccl_log *log = reader->log;
+	int open = log->n > reader->first && !log->samples[log->n - 1].us_in_place;
+
+	if (reader->wrong && row->wrong > 0 && open) {
+		log->n--;
+		log->wrong++;
+		reader->torn = 0;
+	} else if (reader->torn) {
+		set_times(reader, row);
+	} else if (open) {
+		log->samples[log->n - 1].us_in_place = row->us[0];
+	}
+}
+
+/* Rows that are counted and passed over. */
+static int is_no_measurement(struct reader *reader, const struct log_row *row)
+{
+	span_nccl_log *log = reader->log;
+	int timeless = row->masked || reader->cputime, wrong = reader->wrong && row->wrong > 0;
+
+	log->without_time += timeless;
+	log->wrong += !timeless && wrong;
+	log->grouped += !timeless && !wrong && reader->grouped;
+	return timeless || wrong || reader->grouped;
+}
+
 static span_status take_row(struct reader *reader, const struct log_row *row)
 {
 	span_nccl_log *log = reader->log;
 	span_status status;
 
 	if (!row->has_head) {
-		if (reader->torn)
-			set_times(reader, row);
-		else if (log->n > reader->first && !log->samples[log->n - 1].us_in_place)
-			log->samples[log->n - 1].us_in_place = row->us[0];
+		take_rest(reader, row);
 		return SPAN_OK;
 	}
 	if (reader->torn)
 		log->n--;
 	reader->torn = 0;
-	log->without_time += row->masked || reader->cputime;
-	if (row->masked || reader->cputime || !row->bytes)
+	if (!row->bytes || is_no_measurement(reader, row))
 		return SPAN_OK;
 	status = add_sample(reader, row);
 	if (status)
@@ -312,6 +353,8 @@ static void read_counts(struct reader *reader, const char *line)
 {
 	int threads = number_after(line, "nThread "), gpus = number_after(line, "nGpus ");
 
+	if (threads)
+		reader->grouped = number_after(line, "agg iters: ") > 1;
 	if (threads && gpus && threads <= SPAN_PROFILE_MAX_RANKS / gpus)
 		reader->gpus = threads * gpus;
 	if (number_after(line, "GPUS="))
@@ -359,6 +402,7 @@ static span_status read_line(struct reader *reader, char *line)
 		reader->root = strstr(line, "root") != NULL;
 		reader->iterations = strstr(line, "i_min") != NULL;
 		reader->cputime = strstr(line, "cputime") != NULL;
+		reader->wrong = strstr(line, "#wrong") != NULL;
 		end_run(reader);
 		return SPAN_OK;
 	}
@@ -396,6 +440,22 @@ static int get_line(FILE *file, char *line)
 	return n > 0 || c != EOF;
 }
 
+span_status log_is_empty(const char *name, const span_nccl_log *log)
+{
+	if (log->wrong || log->grouped)
+		return span_fail(SPAN_EPARSE,
+		                 "%.256s: no row of nccl-tests that is a measurement: of %zu "
+		                 "results were wrong, %zu are of aggregated iterations (-m), %zu "
+		                 "without a time",
+		                 name, log->wrong, log->grouped, log->without_time);
+	if (log->without_time)
+		return span_fail(SPAN_EPARSE, "%.256s: %zu rows of nccl-tests, but none with a time",
+		                 name, log->without_time);
+	return span_fail(SPAN_EPARSE,
+	                 "%.256s: no row of nccl-tests (size, count, type, ..., time, algbw, busbw)",
+	                 name);
+}
+
 static span_status read_all(struct reader *reader, FILE *file)
 {
 	char line[LINE_BYTES];
@@ -413,12 +473,7 @@ static span_status read_all(struct reader *reader, FILE *file)
 	end_run(reader);
 	if (reader->log->n)
 		return agree_on_collective(reader);
-	if (reader->log->without_time)
-		return span_fail(SPAN_EPARSE, "%.256s: %zu rows of nccl-tests, but none with a time",
-		                 reader->name, reader->log->without_time);
-	return span_fail(SPAN_EPARSE,
-	                 "%.256s: no row of nccl-tests (size, count, type, ..., time, algbw, busbw)",
-	                 reader->name);
+	return log_is_empty(reader->name, reader->log);
 }
 
 span_status span_nccl_log_read(FILE *file, const char *name, const span_nccl_log_options *options,

@@ -42,6 +42,8 @@ typedef struct {
 	span_nccl_sample *samples; /* in the order of the file */
 	size_t n;
 	size_t without_time; /* rows that had sizes, but no times ("XXXXX") */
+	size_t wrong;        /* rows passed over because results were wrong ("#wrong") */
+	size_t grouped;      /* rows passed over because a time was shared by several operations (-m) */
 	char gpu[64];        /* of the first rank; "" if nobody said */
 } span_nccl_log;
 
@@ -60,6 +62,9 @@ span_status span_nccl_log_read_json(const char *text, size_t bytes, const char *
 
 void span_nccl_log_free(span_nccl_log *log);
 
+/* SPAN_EPARSE, with one line that tells why no sample came out of a log. */
+span_status log_is_empty(const char *name, const span_nccl_log *log);
+
 /* --- the pieces, for tests and for each other --------------------------------------------- */
 
 /* A row of the table, as far as a line has it. */
@@ -70,6 +75,7 @@ struct log_row {
 	int n_times;   /* 0: torn before the times, 1: out of place, 2: both */
 	double us[2];
 	double algbw, busbw; /* out of place */
+	double wrong;        /* behind the bandwidths: results that were wrong; 0 if not checked */
 	int masked;          /* words where times should be */
 };
 

@@ -90,6 +90,14 @@ static int has_root(int root, int n)
 	return root >= 0 ? root : n % COLUMNS == 1;
 }
 
+/* The column behind the bandwidths; 0 where nothing was checked or it is torn off. */
+static double errors_at(const struct words *words, int i)
+{
+	double errors;
+
+	return i < words->n && read_number(words->word[i], &errors) && errors > 0 ? errors : 0;
+}
+
 /* Times of one or two halves from word i on, where n numbers stand. Eight numbers are two halves
  * without columns for iterations, or one half with them, which only a heading can tell. */
 static void read_times(const struct words *words, int i, int n, int iterations, struct log_row *row)
@@ -103,6 +111,7 @@ static void read_times(const struct words *words, int i, int n, int iterations, 
 		    !read_number(words->word[i + 1], &algbw) ||
 		    !read_number(words->word[i + 2], &busbw) || us <= 0)
 			return;
+		row->wrong += errors_at(words, i + WITH_TIMES);
 		row->us[half] = us;
 		row->n_times = half + 1;
 		if (half)
