@@ -204,6 +204,14 @@ span_status span_layout_indices(const span_layout *layout, int32_t rank, int64_t
 	return SPAN_OK;
 }
 
+static int is_beyond_memory(int64_t tokens, int64_t outer, size_t row_bytes)
+{
+	int64_t rows, bytes;
+
+	return __builtin_mul_overflow(tokens, outer, &rows) ||
+	       __builtin_mul_overflow(rows, row_bytes, &bytes) || bytes > PTRDIFF_MAX;
+}
+
 /* Copy every tile of a rank between its places in the whole tensor and in the shard. */
 static span_status copy_tiles(const span_layout *layout, int32_t rank, int64_t outer,
                               size_t row_bytes, const char *from, char *to, int gather,
@@ -219,6 +227,10 @@ static span_status copy_tiles(const span_layout *layout, int32_t rank, int64_t o
 		                 (long long)outer);
 	if (row_bytes < 1)
 		return span_fail(SPAN_EINVAL, "%s: row_bytes is 0", function);
+	if (is_beyond_memory(layout->tokens, outer, row_bytes))
+		return span_fail(SPAN_EINVAL, "%s: outer is %lld and row_bytes %zu; a tensor of %lld "
+		                 "tokens cannot be that large", function, (long long)outer, row_bytes,
+		                 (long long)layout->tokens);
 	tiles = span_layout_rank_tiles(layout, rank);
 	shard_rows = span_layout_rank_tokens(layout, rank);
 	if (tiles > 0 && (from == NULL || to == NULL))

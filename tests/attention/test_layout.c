@@ -371,6 +371,10 @@ Test(layout, refuses_wrong_questions_and_leaves_outputs_alone)
 	expect_refused(span_layout_shard(layout, 4, 1, 4, whole, shard), SPAN_EINVAL, "rank");
 	expect_refused(span_layout_shard(layout, 0, 0, 4, whole, shard), SPAN_EINVAL, "outer");
 	expect_refused(span_layout_shard(layout, 0, 1, 0, whole, shard), SPAN_EINVAL, "row_bytes");
+	expect_refused(span_layout_shard(layout, 0, INT64_MAX, 4, whole, shard), SPAN_EINVAL,
+	               "outer is");
+	expect_refused(span_layout_shard(layout, 0, 1, SIZE_MAX / 200 + 1, whole, shard),
+	               SPAN_EINVAL, "row_bytes");
 	expect_refused(span_layout_shard(layout, 0, 1, 4, NULL, shard), SPAN_EINVAL,
 	               "whole is NULL");
 	expect_refused(span_layout_shard(layout, 0, 1, 4, whole, NULL), SPAN_EINVAL,
