@@ -13,7 +13,8 @@
  * from, to      bytes, both inclusive, as NCCL passes them to a tuner (the larger buffer); with
  *               K, M, G or T (2^10 ...); -1 or * as `to`: no end, * as `from`: 0
  * channels      at most; -1, 0 or *: NCCL's own
- * nodes, ranks  N, N-M, N+ (N or more); -1 or *: any
+ * nodes, ranks  N, N-M, N+ (N or more); -1 or *: any. Nodes as NCCL counts them: hosts of one NVLink
+ *               domain are one
  * numPipeOps    operations in a launch; -1 or *: any
  * regBuff       -1 or *. A rule for 0 or 1 is read and never used: ranks may differ in it, and
  *               ranks that choose differently hang

@@ -21,7 +21,7 @@ static const struct {
 	{ { "coll", required_argument, NULL, 'c' }, "COLL",
 	  "Broadcast, Reduce, AllGather, ReduceScatter, AllReduce" },
 	{ { "ranks", required_argument, NULL, 'r' }, "N", "ranks of the communicator" },
-	{ { "nodes", required_argument, NULL, 'n' }, "N", "nodes of the communicator" },
+	{ { "nodes", required_argument, NULL, 'n' }, "N", "its nodes, as NCCL counts them" },
 	{ { "algo", required_argument, NULL, 'a' }, "ALGO", "the algorithm that was forced" },
 	{ { "proto", required_argument, NULL, 'p' }, "PROTO", "the protocol that was forced" },
 	{ { "bytes", required_argument, NULL, 'b' }, "SIZE...",

@@ -367,6 +367,29 @@ Test(nccl_log, ranks_and_nodes_come_from_the_list_of_ranks)
 	span_nccl_log_free(&log);
 }
 
+/* Hosts of one NVLink domain (MNNVL) are one node to NCCL, and its tuner is asked about one. */
+Test(nccl_log, nodes_are_those_that_nccl_counts)
+{
+#define HOSTS "# nThread 1 nGpus 1 minBytes 8\n"                          \
+	      "#  Rank  0 Group  0 Pid  1 on a device  0 [0x4f] GB200\n" \
+	      "#  Rank  1 Group  0 Pid  2 on b device  0 [0x4f] GB200\n"
+#define COMM(ranks, nodes) "a:1:1 [0] NCCL INFO comm 0x55e0 rank 0 nRanks " ranks " nNodes " nodes \
+			   " localRanks 2 localRank 0 MNNVL 1\n"
+	const span_nccl_log_options given = { -1, -1, -1, 0, 2 };
+	span_nccl_sample sample = last_of(HOSTS COMM("2", "1") ROW, "all_reduce", &nothing);
+
+	cr_assert(sample.ranks == 2 && sample.nodes == 1, "%d, %d", sample.ranks, sample.nodes);
+	sample = last_of(HOSTS COMM("2", "1") ROW, "all_reduce", &given);
+	cr_assert_eq(sample.nodes, 2);
+	/* Another communicator, or that of the run before, says nothing. */
+	sample = last_of(HOSTS COMM("4", "1") ROW, "all_reduce", &nothing);
+	cr_assert(sample.ranks == 2 && sample.nodes == 2, "%d, %d", sample.ranks, sample.nodes);
+	sample = last_of(HOSTS COMM("2", "1") ROW HOSTS ROW, "all_reduce", &nothing);
+	cr_assert_eq(sample.nodes, 2);
+	sample = last_of("# nThread 1 nGpus 8\n" COMM("72", "1") ROW, "broadcast", &nothing);
+	cr_assert(sample.ranks == 72 && sample.nodes == 1, "%d, %d", sample.ranks, sample.nodes);
+}
+
 /* A process says how many GPUs it has, not how many processes there are. */
 Test(nccl_log, bandwidths_tell_of_other_processes)
 {

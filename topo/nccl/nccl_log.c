@@ -31,6 +31,7 @@ struct reader {
 	struct log_cells cells;
 	int ranks, gpus; /* by "# Rank" lines; by "nThread", "GPUS=" or "-g" */
 	int nodes;       /* by "# span:" lines */
+	int comm_ranks, comm_nodes; /* by NCCL's own word */
 	int group, in_group; /* of the first "# Rank", and how many are of it */
 	int split;           /* others are not: NCCL_TESTS_SPLIT made several communicators */
 	int n_hosts;
@@ -174,10 +175,14 @@ static void end_run(struct reader *reader)
 	if (reader->gpus > 1 && other_ranks(coll, reader->ratio, reader->gpus))
 		reader->gpus = 0;
 	if (!ranks)
-		ranks = reader->ranks ? reader->ranks : reader->gpus > 1 ? reader->gpus
-		                                                         : 0;
+		ranks = reader->ranks ? reader->ranks : reader->comm_ranks;
+	if (!ranks && reader->gpus > 1)
+		ranks = reader->gpus;
 	if (!nodes)
 		nodes = reader->nodes;
+	/* A tuner is told nodes as NCCL counts them: an NVLink domain of several hosts is one. */
+	if (!nodes && reader->comm_ranks == ranks)
+		nodes = reader->comm_nodes;
 	if (!nodes)
 		nodes = reader->n_hosts ? reader->n_hosts : reader->gpus > 1;
 	if (!ranks)
@@ -223,6 +228,7 @@ static void begin_run(struct reader *reader)
 {
 	end_run(reader);
 	reader->ranks = reader->gpus = reader->n_hosts = reader->nodes = 0;
+	reader->comm_ranks = reader->comm_nodes = 0;
 	reader->in_group = reader->split = 0;
 	log_cells_begin_run(&reader->cells, reader->rows > 0);
 	reader->rows = 0;
@@ -363,6 +369,17 @@ static void read_counts(struct reader *reader, const char *line)
 		reader->gpus = number_after(line, " -g ");
 }
 
+/* "NCCL INFO comm 0x55e0 rank 0 nRanks 72 nNodes 1 localRanks 72 localRank 0 MNNVL 1" */
+static void read_comm(struct reader *reader, const char *line)
+{
+	const char *comm = strstr(line, "NCCL INFO comm ");
+
+	if (!comm || !strstr(comm, " nRanks ") || !strstr(comm, " nNodes "))
+		return;
+	reader->comm_ranks = number_after(comm, " nRanks ");
+	reader->comm_nodes = number_after(comm, " nNodes ");
+}
+
 /* "# span: ranks 8 nodes 1 all_reduce_perf ALGO=RING PROTO=LL", of the plugin's profiler. */
 static void read_span(struct reader *reader, const char *line)
 {
@@ -398,6 +415,7 @@ static span_status read_line(struct reader *reader, char *line)
 	read_counts(reader, line);
 	log_cells_read(&reader->cells, line);
 	read_rank(reader, line);
+	read_comm(reader, line);
 	if (is_heading(line)) {
 		reader->root = strstr(line, "root") != NULL;
 		reader->iterations = strstr(line, "i_min") != NULL;

@@ -8,7 +8,8 @@
  * row does not say is taken, in this order, from
  *   - the caller's options;
  *   - the lines before it: "X_perf", "# Rank ..." with its hosts, "nThread", "ALGO=", "PROTO=",
- *     and NCCL's own "N Bytes -> Algo A proto P";
+ *     and NCCL's own "N Bytes -> Algo A proto P" and "nRanks N nNodes N", which goes before the
+ *     number of hosts: hosts of one NVLink domain are one node to NCCL and its tuners;
  *   - the name of the file (the collective);
  *   - the ratio of bus to algorithm bandwidth (the collective and the ranks).
  * Colours of terminals are taken out. No line is trusted: lines are cut at 4,096 bytes and rows
