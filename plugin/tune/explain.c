@@ -60,7 +60,10 @@ static void print_reason(FILE *out, const struct tune_row *row)
 	}
 	if (!because && row->default_algo < 0) {
 		fprintf(out, "reason      NCCL's own choice stays; the profile does not tell which "
-		             "it is\n");
+		             "it is%s\n",
+		        row->algo >= 0 ? ":\n            named is the fastest of what was measured "
+		                         "at this size"
+		                       : "");
 		return;
 	}
 	if (!because) {

@@ -90,7 +90,8 @@ const struct tune_command command_table = {
 	.most_words = 1,
 	.help = "NCCL's default is known where the profile describes the machine (graph.* numbers),\n"
 		"or --topology gives it: then NCCL's graph search is done here. Its time is the\n"
-		"measured one where there is one.\n\n"
+		"measured one where there is one. Where it is not known and nothing beats whatever\n"
+		"it may be, the fastest of what was measured at that size stands as chosen.\n\n"
 		"Example:\n"
 		"  span-tune table mine.profile --coll AllReduce --ranks 8 --nodes 1 --to 1G\n"
 		"  span-tune table --topology host --coll AllReduce --ranks 32 --nodes 4\n",

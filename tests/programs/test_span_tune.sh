@@ -221,6 +221,9 @@ expect "explain tells what is missing" 0 'Tree/Any +10.00 us  measured, protocol
 	explain AllReduce 1K 16 2 --profile halves.profile
 grep -q '^  Any/LL  .* measured, algorithm not told' out && grep -q 'one half' out && pass ||
 	fail "explain tells which half is known"
+expect "and that a cell is named, not chosen" 0 'not tell which it is:$' '' \
+	explain AllGather 16K 16 2 --profile halves.profile
+grep -q '^ .*the fastest of what was measured at this size' out && pass || fail "which it is"
 expect "so does the picture" 0 '>Tree/Any</text>' '' plot halves.profile --coll AllReduce "${halves[@]}"
 expect "what was measured at a size goes before what was not" 0 '16K +Ring/LL .*own' '' \
 	table halves.profile --coll AllGather "${halves[@]}" --from 16K --to 16K
