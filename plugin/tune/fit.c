@@ -1,6 +1,7 @@
 /* span-tune fit: from logs to a profile. */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "plugin/tune/tune.h"
 #include "topo/log.h"
@@ -171,15 +172,33 @@ static span_status read_all(struct tune *tune, struct gathered *gathered, span_p
 	return status;
 }
 
+/* A slip on the command line must not cost the measurements. */
+static span_status check_output(const struct tune *tune)
+{
+	struct stat output, log;
+
+	if (!tune->output || stat(tune->output, &output) || !S_ISREG(output.st_mode))
+		return SPAN_OK;
+	for (int i = 0; i < tune->n_words; i++) {
+		if (!stat(tune->words[i], &log) && log.st_dev == output.st_dev &&
+		    log.st_ino == output.st_ino)
+			return span_fail(SPAN_EINVAL, "fit: --output %s is one of the logs",
+			                 tune->output);
+	}
+	return SPAN_OK;
+}
+
 static int run(struct tune *tune)
 {
 	const char *name = tune->name ? tune->name : base_name(tune->words[0]);
 	struct gathered gathered = { 0 };
 	span_profile *profile = NULL;
 	FILE *out = NULL;
-	span_status status = tune->base ? tune_load_profile(tune->base, &profile)
-	                                : span_profile_create(name, &profile);
+	span_status status = check_output(tune);
 
+	if (!status)
+		status = tune->base ? tune_load_profile(tune->base, &profile)
+		                    : span_profile_create(name, &profile);
 	if (!status)
 		status = read_all(tune, &gathered, profile);
 	if (!status)

@@ -88,6 +88,13 @@ grep -q '^source 0 nccl-tests on H100 and others: ' mixed.profile && pass ||
 expect "logs of one kind are not" 0 'AllReduce +1 +1 .* 2 +1 ' '' \
 	fit all_reduce.H100.txt all_reduce.H100.txt -o mixed.profile
 
+cp all_reduce.H100.txt kept.txt
+ln -s kept.txt link.txt
+expect "a log is no output" 2 '' '--output link.txt is one of the logs' \
+	fit all_reduce.H200.txt kept.txt -o link.txt
+cmp -s kept.txt all_reduce.H100.txt && pass || fail "it was written over"
+expect "unlike a file that is there" 0 'AllReduce' '' fit kept.txt -o mixed.profile
+
 cat >broken.txt <<'END'
 # nThread 1 nGpus 8 minBytes 8 agg iters: 1
 # size count type redop root time algbw busbw #wrong time algbw busbw #wrong
