@@ -1,6 +1,7 @@
 /* Writing what was recorded: a Chrome trace, JSON lines, samples that `span-tune fit` reads. */
 #include <errno.h>
 #include <inttypes.h>
+#include <locale.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -260,11 +261,26 @@ static span_status write_rows(const span_profiler *profiler, const char *ending,
 	return close_file(file, path);
 }
 
-span_status span_profiler_write(const span_profiler *profiler)
+static span_status write_files(const span_profiler *profiler)
 {
 	span_status status = write_trace(profiler);
 
 	if (!status)
 		status = write_rows(profiler, "jsonl", put_line);
 	return status ? status : write_rows(profiler, "samples.txt", put_sample);
+}
+
+/* The job's locale may have a comma for the point, which neither JSON nor the fit takes. */
+span_status span_profiler_write(const span_profiler *profiler)
+{
+	locale_t plain = newlocale(LC_ALL_MASK, "C", (locale_t)0), before;
+	span_status status;
+
+	if (!plain)
+		return span_fail(SPAN_ENOMEM, "SPAN_TRACE: no memory");
+	before = uselocale(plain);
+	status = write_files(profiler);
+	uselocale(before);
+	freelocale(plain);
+	return status;
 }

@@ -2,6 +2,7 @@
 
 #include <criterion/criterion.h>
 #include <jansson.h>
+#include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -192,6 +193,38 @@ Test(profiler, samples_are_what_the_fit_reads)
 	cr_assert_eq(log.samples[1].ranks, 4);
 	cr_assert_eq(log.samples[1].nodes, 2);
 	span_nccl_log_free(&log);
+}
+
+static int holds(const char *ending, const char *words)
+{
+	FILE *file = fopen(file_of(ending), "r");
+	char text[4096];
+	size_t n;
+
+	cr_assert(file, "%s", ending);
+	n = fread(text, 1, sizeof(text) - 1, file);
+	fclose(file);
+	text[n] = '\0';
+	return strstr(text, words) != NULL;
+}
+
+Test(profiler, a_comma_for_a_point_in_the_locale_of_the_job_changes_nothing)
+{
+	const char *const locales[] = { "de_DE.UTF-8", "de_DE.utf8", "fr_FR.UTF-8", "fr_FR.utf8" };
+	void *context;
+	int mask, found = 0;
+
+	for (size_t i = 0; i < sizeof(locales) / sizeof(*locales) && !found; i++)
+		found = setlocale(LC_ALL, locales[i]) != NULL;
+	if (!found)
+		cr_skip_test("no locale with a decimal comma is installed");
+	context = profiler_run_open(folder, NULL, &mask);
+	profiler_run_all_reduce(context, 1 << 20, 2, 1000000, 1500000);
+	ncclProfiler_v5.finalize(context);
+	cr_assert(holds("samples.txt", " 500.00 "));
+	cr_assert(holds("jsonl", "\"us\": 500.000,"));
+	cr_assert(holds("trace.json", "\"dur\": 500.000,"));
+	cr_assert_str_eq(localeconv()->decimal_point, ",", "the job's locale was changed");
 }
 
 /* v1 to v3 name the communicator in every event, and bring no clock. */
