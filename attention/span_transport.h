@@ -54,7 +54,7 @@ struct span_transport {
 	const char *name;     /* for messages and statistics, such as "local" */
 	int32_t rank;
 	int32_t ranks;
-	const int32_t *group; /* [ranks] the group (machine) of each rank */
+	const int32_t *group; /* [ranks] the group (machine) of each rank, the same on all ranks */
 
 	/* Offer message->bytes bytes of data to rank `to`. Must not block for the peer. The
 	 * header is copied. data may be NULL when bytes is 0. */
@@ -66,11 +66,13 @@ struct span_transport {
 	span_status (*post_receive)(span_transport *self, int32_t from, uint32_t channel,
 	                            void *data, size_t capacity, span_token *token);
 
-	/* Whether wait would return at once; never blocks, drives progress. */
+	/* Whether wait would return at once; never blocks, drives progress. The op does not call it:
+	 * it posts, computes and waits. What should travel while a rank computes, a transport moves
+	 * without it. */
 	span_status (*test)(span_transport *self, span_token token, int *done);
 
 	/* Complete a token within `seconds`. For a receive *message becomes the header that
-	 * arrived; for a send message may be NULL. Returns SPAN_ETIMEOUT, SPAN_ECOMM after an
+	 * arrived; for a send it may be NULL and is not of interest. Returns SPAN_ETIMEOUT, SPAN_ECOMM after an
 	 * abort, SPAN_EINTEGRITY when more bytes came than fit. After a failure the token is spent
 	 * and the transport no longer touches its data. */
 	span_status (*wait)(span_transport *self, span_token token, double seconds,
