@@ -57,12 +57,51 @@ static uint8_t *make_need(const span_attention *op)
 	return need;
 }
 
+static int sends_in_step(const span_order *order, int32_t rank, int32_t t, int32_t to, int32_t block)
+{
+	const span_order_step *step;
+
+	if (t >= span_order_steps(order, rank))
+		return 0;
+	step = span_order_step_at(order, rank, t);
+	for (int32_t i = 0; i < step->n_sends; i++)
+		if (step->sends[i].peer == to && step->sends[i].block == block)
+			return 1;
+	return 0;
+}
+
+/* How much of a block travels, and when gradients are waited for, is worked out by one clock: a
+ * message belongs to the same step on both sides. The proof of an order does without. */
+static span_status check_clock(const span_order *order)
+{
+	for (int32_t r = 0; r < span_order_ranks(order); r++) {
+		for (int32_t t = 0; t < span_order_steps(order, r); t++) {
+			const span_order_step *step = span_order_step_at(order, r, t);
+
+			for (int32_t i = 0; i < step->n_receives; i++) {
+				span_order_transfer from = step->receives[i];
+
+				if (sends_in_step(order, from.peer, t, r, from.block))
+					continue;
+				return span_fail(SPAN_EINVAL,
+				                 "span_attention_create: custom_order has rank %d "
+				                 "receive block %d in step %d and rank %d send it in "
+				                 "another; both must be one", r, from.block, t,
+				                 from.peer);
+			}
+		}
+	}
+	return SPAN_OK;
+}
+
 /* A caller's order must serve every need; what it computes beyond is harmless. */
 static span_status check_custom_order(const span_order *order, const uint8_t *need)
 {
 	int32_t ranks = span_order_ranks(order);
 	span_status status = span_order_check(order);
 
+	if (status == SPAN_OK)
+		status = check_clock(order);
 	if (status != SPAN_OK)
 		return status;
 	for (int32_t r = 0; r < ranks; r++)

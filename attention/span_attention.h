@@ -64,8 +64,9 @@ typedef struct {
 	span_order_kind order;         /* used when custom_order is NULL */
 	span_return_kind way_back;     /* used when custom_order is NULL */
 	const span_order *custom_order; /* NULL, or an order for P ranks that serves at least the
-	                               * needs of this mask and layout; borrowed until
-	                               * span_attention_free */
+	                               * needs of this mask and layout, and in which a block is
+	                               * sent and received in steps of the same number; borrowed
+	                               * until span_attention_free */
 	double timeout;                /* seconds to wait for one message; 0: 600 */
 } span_attention_options;
 

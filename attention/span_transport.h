@@ -72,7 +72,7 @@ struct span_transport {
 	span_status (*test)(span_transport *self, span_token token, int *done);
 
 	/* Complete a token within `seconds`. For a receive *message becomes the header that
-	 * arrived; for a send it may be NULL and is not of interest. Returns SPAN_ETIMEOUT, SPAN_ECOMM after an
+	 * arrived; for a send message may be NULL. Returns SPAN_ETIMEOUT, SPAN_ECOMM after an
 	 * abort, SPAN_EINTEGRITY when more bytes came than fit. After a failure the token is spent
 	 * and the transport no longer touches its data. */
 	span_status (*wait)(span_transport *self, span_token token, double seconds,

@@ -1,6 +1,7 @@
 /* Every argument of the op, wrong in every way it can be: refused by name, outputs untouched. */
 #include <criterion/criterion.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "attention/span_attention.h"
@@ -261,6 +262,34 @@ Test(arguments, create_refuses_orders_that_do_not_fit)
 	expect_create_refused(&options, SPAN_EINVAL, "custom_order");
 	span_order_free(made);
 	span_local_free(local);
+}
+
+/* Block 1 is sent in step 0 and received in step 1: proved, but not by one clock. */
+static const char two_clocks[] =
+	"span-order 1\nkind ring\nway-back direct\nranks 2\nneed 0 0 1\nneed 1 0 1\n"
+	"rank 0\nstep 0\ncompute 0\nsend 0 to 1\nstep 1\nreceive 1 from 1\nstep 2\ncompute 1\n"
+	"rank 1\nstep 0\ncompute 1\nreceive 0 from 0\nsend 1 to 0\nstep 1\ncompute 0\n"
+	"end\n";
+
+Test(arguments, create_refuses_orders_by_two_clocks)
+{
+	FILE *text = fmemopen((char *)two_clocks, sizeof(two_clocks) - 1, "r");
+	span_attention_options options = good_options();
+	span_order *order = NULL;
+	span_local *local = NULL;
+
+	log_capture();
+	cr_assert_eq(span_order_load(text, "two clocks", &order), SPAN_OK, "%s", log_captured());
+	cr_assert_eq(span_local_create(2, NULL, &local), SPAN_OK);
+	options.custom_order = order;
+	for (int32_t rank = 0; rank < 2; rank++) {
+		options.transport = span_local_transport(local, rank);
+		expect_create_refused(&options, SPAN_EINVAL,
+		                      "custom_order has rank 0 receive block 1 in step 1 and rank 1");
+	}
+	span_order_free(order);
+	span_local_free(local);
+	fclose(text);
 }
 
 /* ---- forward and backward ---- */
