@@ -1,5 +1,6 @@
 /* Loading a topology: where the text comes from, which reader it is for. */
 #include <errno.h>
+#include <locale.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -53,8 +54,8 @@ static span_status finish(span_status status, span_topo *made, span_topo **topo)
 	return status;
 }
 
-span_status span_topo_parse(const char *text, size_t bytes, const char *name,
-                            const span_topo_options *options, span_topo **topo)
+static span_status parse_text(const char *text, size_t bytes, const char *name,
+                              const span_topo_options *options, span_topo **topo)
 {
 	struct source source = { .name = name, .bytes = bytes, .as_nccl = wants_nccl(options) };
 	span_topo *made = NULL;
@@ -132,13 +133,13 @@ static span_status load_file(const char *path, const span_topo_options *options,
 	if (!standard)
 		fclose(file);
 	if (!status)
-		status = span_topo_parse(text, bytes, name, options, topo);
+		status = parse_text(text, bytes, name, options, topo);
 	free(text);
 	return status;
 }
 
-span_status span_topo_load(const char *source, const span_topo_options *options,
-                           span_topo **topo)
+static span_status load_source(const char *source, const span_topo_options *options,
+                               span_topo **topo)
 {
 	span_topo *made = NULL;
 	span_status status;
@@ -150,6 +151,51 @@ span_status span_topo_load(const char *source, const span_topo_options *options,
 		return finish(status, made, topo);
 	}
 	if (strncmp(source, "synthetic:", 10) == 0)
-		return span_topo_parse(source, strlen(source), source, options, topo);
+		return parse_text(source, strlen(source), source, options, topo);
 	return load_file(source, options, topo);
+}
+
+/* --- in the caller's locale ----------------------------------------------------------------- */
+
+/* Sources have a point in their numbers, and the caller's locale may have a comma. The locale of this
+ * thread alone is another one while a source is read. */
+static span_status begin_plain(locale_t *plain, locale_t *before)
+{
+	*plain = newlocale(LC_ALL_MASK, "C", (locale_t)0);
+	if (!*plain)
+		return span_fail(SPAN_ENOMEM, "topology: no memory for a locale");
+	*before = uselocale(*plain);
+	return SPAN_OK;
+}
+
+static void end_plain(locale_t plain, locale_t before)
+{
+	uselocale(before);
+	freelocale(plain);
+}
+
+span_status span_topo_parse(const char *text, size_t bytes, const char *name,
+                            const span_topo_options *options, span_topo **topo)
+{
+	locale_t plain, before = (locale_t)0;
+	span_status status = begin_plain(&plain, &before);
+
+	if (status)
+		return status;
+	status = parse_text(text, bytes, name, options, topo);
+	end_plain(plain, before);
+	return status;
+}
+
+span_status span_topo_load(const char *source, const span_topo_options *options,
+                           span_topo **topo)
+{
+	locale_t plain, before = (locale_t)0;
+	span_status status = begin_plain(&plain, &before);
+
+	if (status)
+		return status;
+	status = load_source(source, options, topo);
+	end_plain(plain, before);
+	return status;
 }
