@@ -83,10 +83,16 @@ static uint64_t tables_digest(const span_attention *op, int32_t block, int32_t t
 	return op->kernels->digest(op->table, (size_t)tiles * bytes);
 }
 
-static void digest_chunk(const span_attention *op, const block_chunk *chunk, uint64_t *table)
+/* A digest says in which call, block and tile its chunk belongs: what a buffer held before has
+ * digests that are right for it, and a rank that passed that on would else go unnoticed. */
+static void digest_chunk(const span_attention *op, const block_chunk *chunk, int32_t block,
+                         int64_t slot, uint64_t *table)
 {
+	const uint64_t place[] = { op->epoch, (uint64_t)block, (uint64_t)slot };
+	uint64_t mark = span_digest(place, sizeof(place));
+
 	for (int i = 0; i < 2; i++)
-		table[chunk->index[i]] = op->kernels->digest(chunk->data[i], chunk->bytes);
+		table[chunk->index[i]] = op->kernels->digest(chunk->data[i], chunk->bytes) ^ mark;
 }
 
 void span_gather_digest(span_attention *op, int32_t block, int64_t batch, int32_t kv_head,
@@ -97,7 +103,7 @@ void span_gather_digest(span_attention *op, int32_t block, int64_t batch, int32_
 	if (block == op->rank)
 		return;
 	chunk = find_chunk(op, block, batch, kv_head, slot);
-	digest_chunk(op, &chunk, op->chunk_digest + slot * table_length(op));
+	digest_chunk(op, &chunk, block, slot, op->chunk_digest + slot * table_length(op));
 }
 
 /* The header that a block must come with, but for step and digest. */
@@ -146,7 +152,7 @@ static void pack_chunk(const span_attention *op, const span_tensor *from[2], int
 		span_copy_rows(chunk.data[i], (const char *)tensor->data + (size_t)at * element,
 		               row, (size_t)tensor->token_stride * element, chunk.bytes / row);
 	}
-	digest_chunk(op, &chunk, (uint64_t *)tile_data(op, op->rank, slot));
+	digest_chunk(op, &chunk, op->rank, slot, (uint64_t *)tile_data(op, op->rank, slot));
 }
 
 /* Behind the digests of a tile, up to its rows: what travels must not be just any bytes. */

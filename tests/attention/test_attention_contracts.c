@@ -24,6 +24,7 @@ struct trial {
 	const span_order *order; /* NULL, or instead of that of the case */
 	int32_t liar;    /* -1, or a rank that is given other options */
 	void (*lie)(span_attention_options *options);
+	int32_t stale;   /* -1, or a rank that passes on what it passed on before */
 	int32_t miscounter; /* -1, or a rank for which the mask has a pair more */
 	span_status status[MOST_RANKS]; /* of forward and backward */
 	span_status after[MOST_RANKS];  /* of a forward after that */
@@ -84,8 +85,72 @@ static span_status call_both(span_attention *op, const struct buffers *x)
 	                               &x->dq, &x->dk, &x->dv, x->workspace);
 }
 
+/* ---- a rank whose buffer holds what it held before ---- */
+
+enum { RELAYED = 1, RELAYED_NEXT = 2, BLOCK_BYTES = 1 << 16 };
+
+struct stale_transport {
+	span_transport transport; /* first, so that a transport is this */
+	span_transport *inner;
+	int sends;
+	span_message before;
+	char data[BLOCK_BYTES];
+};
+
+/* The data of a block that was passed on before, under the header of the next one. */
+static span_status send_stale(span_transport *self, int32_t to, const span_message *message,
+                              const void *data, span_token *token)
+{
+	struct stale_transport *stale = (struct stale_transport *)self;
+	span_message header = *message;
+	int number = stale->sends++;
+
+	if (number == RELAYED && message->bytes <= BLOCK_BYTES) {
+		stale->before = *message;
+		memcpy(stale->data, data, message->bytes);
+	} else if (number == RELAYED_NEXT) {
+		header.digest = stale->before.digest;
+		data = stale->data;
+	}
+	return stale->inner->post_send(stale->inner, to, &header, data, token);
+}
+
+static span_status receive_on(span_transport *self, int32_t from, uint32_t channel, void *data,
+                              size_t capacity, span_token *token)
+{
+	span_transport *inner = ((struct stale_transport *)self)->inner;
+
+	return inner->post_receive(inner, from, channel, data, capacity, token);
+}
+
+static span_status wait_on(span_transport *self, span_token token, double seconds,
+                           span_message *message)
+{
+	span_transport *inner = ((struct stale_transport *)self)->inner;
+
+	return inner->wait(inner, token, seconds, message);
+}
+
+static void abort_on(span_transport *self, span_status why)
+{
+	span_transport *inner = ((struct stale_transport *)self)->inner;
+
+	inner->abort(inner, why);
+}
+
+static span_transport *make_stale(struct stale_transport *stale, span_transport *inner)
+{
+	*stale = (struct stale_transport){ .transport = *inner, .inner = inner };
+	stale->transport.post_send = send_stale;
+	stale->transport.post_receive = receive_on;
+	stale->transport.wait = wait_on;
+	stale->transport.abort = abort_on;
+	return &stale->transport;
+}
+
 static span_status run_rank(span_transport *transport, void *argument)
 {
+	static struct stale_transport stale; /* of one rank */
 	struct trial *trial = argument;
 	attention_case c = trial->c;
 	span_attention_options options;
@@ -93,6 +158,8 @@ static span_status run_rank(span_transport *transport, void *argument)
 	span_status status = SPAN_OK;
 	struct buffers x;
 
+	if (transport->rank == trial->stale)
+		transport = make_stale(&stale, transport);
 	options = case_options(&c, transport);
 	options.timeout = trial->timeout;
 	if (transport->rank == trial->liar)
@@ -129,7 +196,7 @@ static struct trial trial_of(int32_t ranks, int order)
 		       .order = order, .grouping = GROUP_TWO_EVEN, .threads = 1,
 		       .way_back = SPAN_RETURN_DIRECT },
 		.timeout = 60, .bit = 12345, .sleeper = -1, .liar = -1,
-		.miscounter = -1,
+		.stale = -1, .miscounter = -1,
 	};
 }
 
@@ -453,6 +520,16 @@ Test(contracts, ranks_that_disagree_about_what_sizes_do_not_show_are_found)
 		cr_assert_geq(messages_with("its rank was given other options"), 1, "%s",
 		              messages_first());
 	}
+}
+
+/* All is consistent in what comes, but that it is another block: the same data, as it happens. */
+Test(contracts, what_a_buffer_held_before_is_not_taken_for_the_next_block)
+{
+	struct trial trial = trial_of(RING, SPAN_ORDER_RING);
+
+	trial.stale = 2;
+	run_local(&trial);
+	expect_found(&trial, 1, "keys and values of rank 0, passed on by rank 2", flipped);
 }
 
 /* It computed what it had to send as well, so nobody else would notice in this call. */
