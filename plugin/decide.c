@@ -50,6 +50,16 @@ static enum span_flat flat_of(const struct span_rule *rule, const struct span_qu
 	return rule->algo == SPAN_COLLNET_CHAIN ? SPAN_FLAT_COLLNET : SPAN_FLAT_NEVER;
 }
 
+/* NCCL bounds the channels it is told by those it has, but not where CollNet takes part, as NVLS of
+ * several nodes does, and nowhere in 2.19 and 2.20: channels that are not connected would run. */
+static int32_t channels_of(const struct span_rule *rule, const struct span_question *question)
+{
+	int collnet = rule->algo == SPAN_COLLNET_DIRECT || rule->algo == SPAN_COLLNET_CHAIN ||
+	              (rule->algo == SPAN_NVLS && question->nodes > 1);
+
+	return collnet || question->any_size ? 0 : rule->channels;
+}
+
 static struct span_choice choice_of(const struct span_rule *rule,
                                     const struct span_question *question)
 {
@@ -57,7 +67,7 @@ static struct span_choice choice_of(const struct span_rule *rule,
 		.chunk = rule->chunk,
 		.beats = SPAN_BEATS_ALL,
 		.pipe_ops = rule->pipe_ops,
-		.channels = rule->channels,
+		.channels = channels_of(rule, question),
 		.line = rule->line,
 		.algo = (int8_t)rule->algo,
 		.proto = (int8_t)rule->proto,

@@ -11,8 +11,13 @@
 #include "topo/log.h"
 #include "topo/span_profile.h"
 
-#define MAX_CHANNELS 1024 /* NCCL clamps to what it has */
-#define FIELD_BYTES  32   /* no field comes near */
+/* NCCL has no more channels. It keeps what it is told in 8 bits with a sign: 256 would be none. */
+#define MAX_CHANNELS 64
+
+/* NCCL rounds a chunk down to whole grains, the largest of 1920 bytes; one of 0 ends the job. */
+#define LEAST_CHUNK 2048
+
+#define FIELD_BYTES 32 /* no field comes near */
 
 enum {
 	FIELD_COLL, FIELD_FROM, FIELD_TO, FIELD_ALGO, FIELD_PROTO, FIELD_CHANNELS, FIELD_NODES,
@@ -275,8 +280,8 @@ static span_status read_named(struct reader *reader, struct span_rule *rule)
 		return SPAN_OK;
 	}
 	if (!strncmp(reader->field, "chunk=", 6)) {
-		if (!read_size(reader->field + 6, &rule->chunk) || !rule->chunk)
-			return wrong(reader, "the chunk", "bytes from 1, such as chunk=512K");
+		if (!read_size(reader->field + 6, &rule->chunk) || rule->chunk < LEAST_CHUNK)
+			return wrong(reader, "the chunk", "bytes from 2K, such as chunk=512K");
 		return SPAN_OK;
 	}
 	return wrong(reader, "a named field", "chunk=SIZE or per=rank");

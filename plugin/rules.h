@@ -12,14 +12,15 @@
  *
  * from, to      bytes, both inclusive, as NCCL passes them to a tuner (the larger buffer); with
  *               K, M, G or T (2^10 ...); -1 or * as `to`: no end, * as `from`: 0
- * channels      at most; -1, 0 or *: NCCL's own
+ * channels      at most, up to 64; -1, 0 or *: NCCL's own. Left to NCCL where it would not bound them
+ *               by what is connected: CollNet, NVLS on several nodes, all of NCCL 2.19 and 2.20
  * nodes, ranks  N, N-M, N+ (N or more); -1 or *: any. Nodes as NCCL counts them: hosts of one NVLink
  *               domain are one
  * numPipeOps    operations in a launch; -1 or *: any
  * regBuff       -1 or *. A rule for 0 or 1 is read and never used: ranks may differ in it, and
  *               ranks that choose differently hang
  * per=rank      from and to count bytes divided by ranks
- * chunk=SIZE    bytes a step works on (NCCL 2.30 and later)
+ * chunk=SIZE    bytes a step works on, from 2K (NCCL 2.30 and later); for NVLS at most NCCL's own
  *
  * The first rule that matches and is to be had wins. In NCCL 2.19 and 2.20 only rules for any
  * ranks and nodes act, and none after one that is for some: it may be meant. */

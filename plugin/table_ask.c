@@ -192,7 +192,8 @@ void span_table_choose_flat(const span_table *table, int coll, uint64_t bytes, i
 		    (choice->flat == SPAN_FLAT_COLLNET && collnet)) {
 			*algo = choice->algo;
 			*proto = choice->proto;
-			if (choice->channels > 0 && channels)
+			/* NCCL 2.21 bounds those of NVLS by what rings have, which may be more. */
+			if (choice->channels > 0 && channels && choice->flat == SPAN_FLAT_ALWAYS)
 				*channels = choice->channels;
 			return;
 		}

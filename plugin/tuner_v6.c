@@ -28,12 +28,14 @@ static int get_coll_info(void *context, nccl_func coll, size_t bytes, int pipe_o
 static int get_chunk_size(void *context, nccl_func coll, size_t bytes, int algo, int proto,
                           int channels, size_t *chunk)
 {
+	/* NVLS has buffers of its own, as large as NCCL's own chunks; NCCL does not look at that. */
+	bool bounded = algo == SPAN_NVLS || algo == SPAN_NVLS_TREE;
 	uint64_t wanted = 0;
 
 	(void)channels;
 	if (context)
 		span_table_chunk(context, coll, bytes, algo, proto, &wanted);
-	if (wanted)
+	if (wanted && (!bounded || wanted < *chunk))
 		*chunk = wanted;
 	return NCCL_SUCCESS;
 }

@@ -95,6 +95,42 @@ Test(decide, a_rule_may_ask_for_a_number_of_operations)
 	span_table_free(table);
 }
 
+/* NCCL runs as many channels as it is told where CollNet takes part. */
+Test(decide, channels_are_set_only_where_nccl_bounds_them)
+{
+	static const struct {
+		const char *rule;
+		int32_t nodes, channels;
+	} cases[] = {
+		{ "allreduce,0,-1,ring,ll,64,-1,-1", 1, 64 },
+		{ "allreduce,0,-1,ring,ll,64,-1,-1", 2, 64 },
+		{ "allreduce,0,-1,tree,simple,8,-1,-1", 2, 8 },
+		{ "allreduce,0,-1,nvls,simple,8,-1,-1", 1, 8 },
+		{ "allreduce,0,-1,nvls,simple,8,-1,-1", 2, 0 },
+		{ "allreduce,0,-1,nvlstree,simple,8,-1,-1", 2, 8 },
+		{ "allreduce,0,-1,collnetdirect,simple,8,-1,-1", 2, 0 },
+		{ "allreduce,0,-1,collnetchain,simple,8,-1,-1", 2, 0 },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct span_question question = { .ranks = RANKS, .nodes = cases[i].nodes };
+		struct span_rules rules;
+		span_table *table;
+		uint64_t first;
+		int n;
+
+		log_capture();
+		cr_assert_eq(span_rules_parse(cases[i].rule, strlen(cases[i].rule), "rules", &rules),
+		             SPAN_OK, "%s", log_captured());
+		question.rules = &rules;
+		cr_assert_eq(span_decide(&question, &table), SPAN_OK, "%s", log_captured());
+		cr_assert_eq(span_table_segment(table, SPAN_ALL_REDUCE, 0, &first, &n)->channels,
+		             cases[i].channels, "%s on %d nodes", cases[i].rule, cases[i].nodes);
+		span_table_free(table);
+		span_rules_free(&rules);
+	}
+}
+
 /* Every rule by itself, at every size: what reading the rules in order gives. */
 Test(decide, random_rules_are_what_reading_them_gives, .timeout = 60)
 {

@@ -87,7 +87,7 @@ ParameterizedTest(int *version, tuner, serves_every_release)
 		outcome = release_ask(*version, context, &call);
 		cr_assert_eq(outcome.status, 0);
 		cr_assert_eq(outcome.cell, SPAN_RING * 3 + SPAN_LL);
-		cr_assert_eq(outcome.channels, 4);
+		cr_assert_eq(outcome.channels, *version == 1 ? 0 : 4); /* v1 does not bound them */
 		call.bytes = 1 << 20;
 		outcome = release_ask(*version, context, &call);
 		cr_assert_eq(outcome.cell, SPAN_RING * 3 + SPAN_SIMPLE);
@@ -118,6 +118,32 @@ Test(tuner, gives_chunk_sizes_to_releases_that_ask)
 	release_end(6, context);
 	cr_assert_eq(ncclTunerPlugin_v6.get_chunk_size(NULL, SPAN_ALL_REDUCE, 1 << 20, SPAN_RING,
 	                                               SPAN_SIMPLE, 4, &chunk), 0);
+}
+
+/* NCCL's buffers for NVLS hold its own chunks and no larger ones. */
+Test(tuner, chunks_of_nvls_are_never_larger_than_nccls_own)
+{
+	static const struct {
+		int algo;
+		size_t own, chunk;
+	} cases[] = { { SPAN_RING, 131072, 262144 },      { SPAN_TREE, 131072, 262144 },
+		      { SPAN_NVLS, 131072, 131072 },      { SPAN_NVLS, 524288, 262144 },
+		      { SPAN_NVLS_TREE, 131072, 131072 }, { SPAN_NVLS_TREE, 524288, 262144 } };
+	void *context;
+
+	use_rules("allreduce,0,-1,ring,simple,-1,-1,-1,chunk=256K\n"
+		  "allreduce,0,-1,tree,simple,-1,-1,-1,chunk=256K\n"
+		  "allreduce,0,-1,nvls,simple,-1,-1,-1,chunk=256K\n"
+		  "allreduce,0,-1,nvlstree,simple,-1,-1,-1,chunk=256K\n");
+	release_init(6, 16, 2, logger, &context);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		size_t chunk = cases[i].own;
+
+		ncclTunerPlugin_v6.get_chunk_size(context, SPAN_ALL_REDUCE, 1 << 20, cases[i].algo,
+		                                  SPAN_SIMPLE, 4, &chunk);
+		cr_assert_eq(chunk, cases[i].chunk, "algorithm %d", cases[i].algo);
+	}
+	release_end(6, context);
 }
 
 /* Nothing is raised and nothing fails, whatever the table holds. */
