@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "plugin/cause.h"
 #include "plugin/options.h"
 
 /* state: how often the record was used, times STATES, and one of these. */
@@ -236,7 +237,7 @@ void span_profiler_text(char to[SPAN_PROFILER_TEXT], const char *text)
 
 __attribute__((format(printf, 2, 3))) static void say(nccl_logger *logger, const char *format, ...)
 {
-	char text[512];
+	char text[1024];
 	va_list arguments;
 
 	if (!logger)
@@ -343,11 +344,16 @@ static int wanted_events(int version)
 span_profiler *span_profiler_open(const struct span_profiler_start *start, int *mask)
 {
 	struct span_options options;
+	struct span_cause cause;
 	span_profiler *profiler;
+	span_status status;
 
 	*mask = 0;
-	if (span_options_read(NULL, &options)) {
-		say(start->logger, "the options are wrong; nothing is recorded");
+	span_cause_begin(&cause);
+	status = span_options_read(NULL, &options);
+	span_cause_end();
+	if (status) {
+		say(start->logger, "%s; nothing is recorded", cause.text);
 		return NULL;
 	}
 	if (!options.enable || !options.trace[0])
@@ -369,13 +375,15 @@ span_profiler *span_profiler_open(const struct span_profiler_start *start, int *
 
 void span_profiler_close(span_profiler *profiler)
 {
+	struct span_cause cause;
+
 	if (!profiler)
 		return;
 	if (!atomic_load(&profiler->known))
 		say(profiler->logger, "nothing was told of a communicator; it leaves no trace");
-	else if (span_profiler_write(profiler))
-		say(profiler->logger, "the trace of rank %d could not be written to %s",
-		    profiler->rank, profiler->folder);
+	else if (span_profiler_write(profiler, &cause))
+		say(profiler->logger, "the trace of rank %d could not be written: %s",
+		    profiler->rank, cause.text);
 	else
 		say(profiler->logger, "the trace of rank %d is in %s: %llu events begun, "
 		    "%llu dropped, %llu overwritten", profiler->rank, profiler->folder,

@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+#include "plugin/cause.h"
 #include "plugin/nccl_profiler_abi.h"
 #include "topo/span_status.h"
 
@@ -97,8 +98,8 @@ void span_profiler_learn(span_profiler *profiler, const char *name, uint64_t id,
 /* Copy a text of NCCL's, cut to what a record holds. */
 void span_profiler_text(char to[SPAN_PROFILER_TEXT], const char *text);
 
-/* Write the files of a communicator into its folder (profiler_write.c). Returns SPAN_EIO. */
-span_status span_profiler_write(const span_profiler *profiler);
+/* Write the files of a communicator into its folder (profiler_write.c). Returns SPAN_EIO, and why. */
+span_status span_profiler_write(const span_profiler *profiler, struct span_cause *cause);
 
 /* Nanoseconds from the start of the first child to the end of the last; 0 when it has not been
  * launched, has no children, or one of them has not ended. */

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "plugin/profiler.h"
-#include "topo/log.h"
 #include "topo/span_profile.h"
 
 static const char *const clock_names[] = { "launch", "host", "gpu" };
@@ -216,7 +215,15 @@ static void put_all(FILE *file, const span_profiler *profiler, put_record *put)
 	}
 }
 
-static FILE *open_file(const span_profiler *profiler, const char *ending, char *path, size_t room)
+/* Not through the log hook, which is the process's: writing takes long, and others would wait. */
+static span_status fail(struct span_cause *cause, const char *path, const char *why)
+{
+	snprintf(cause->text, sizeof(cause->text), "SPAN_TRACE: %.400s: %s", path, why);
+	return SPAN_EIO;
+}
+
+static FILE *open_file(const span_profiler *profiler, const char *ending, char *path, size_t room,
+                       struct span_cause *cause)
 {
 	FILE *file;
 
@@ -224,62 +231,63 @@ static FILE *open_file(const span_profiler *profiler, const char *ending, char *
 	         profiler->rank, ending);
 	file = fopen(path, "we");
 	if (!file)
-		span_fail(SPAN_EIO, "SPAN_TRACE: %s: %s", path, strerror(errno));
+		fail(cause, path, strerror(errno));
 	return file;
 }
 
-static span_status close_file(FILE *file, const char *path)
+static span_status close_file(FILE *file, const char *path, struct span_cause *cause)
 {
 	int failed = ferror(file);
 
 	if (fclose(file) || failed)
-		return span_fail(SPAN_EIO, "SPAN_TRACE: %s: could not be written whole", path);
+		return fail(cause, path, "could not be written whole");
 	return SPAN_OK;
 }
 
-static span_status write_trace(const span_profiler *profiler)
+static span_status write_trace(const span_profiler *profiler, struct span_cause *cause)
 {
 	char path[4200];
-	FILE *file = open_file(profiler, "trace.json", path, sizeof(path));
+	FILE *file = open_file(profiler, "trace.json", path, sizeof(path), cause);
 
 	if (!file)
 		return SPAN_EIO;
 	put_trace_head(file, profiler);
 	put_all(file, profiler, put_trace_event);
 	fprintf(file, "\n]}\n");
-	return close_file(file, path);
+	return close_file(file, path, cause);
 }
 
-static span_status write_rows(const span_profiler *profiler, const char *ending, put_record *put)
+static span_status write_rows(const span_profiler *profiler, const char *ending, put_record *put,
+                              struct span_cause *cause)
 {
 	char path[4200];
-	FILE *file = open_file(profiler, ending, path, sizeof(path));
+	FILE *file = open_file(profiler, ending, path, sizeof(path), cause);
 
 	if (!file)
 		return SPAN_EIO;
 	put_all(file, profiler, put);
-	return close_file(file, path);
+	return close_file(file, path, cause);
 }
 
-static span_status write_files(const span_profiler *profiler)
+static span_status write_files(const span_profiler *profiler, struct span_cause *cause)
 {
-	span_status status = write_trace(profiler);
+	span_status status = write_trace(profiler, cause);
 
 	if (!status)
-		status = write_rows(profiler, "jsonl", put_line);
-	return status ? status : write_rows(profiler, "samples.txt", put_sample);
+		status = write_rows(profiler, "jsonl", put_line, cause);
+	return status ? status : write_rows(profiler, "samples.txt", put_sample, cause);
 }
 
 /* The job's locale may have a comma for the point, which neither JSON nor the fit takes. */
-span_status span_profiler_write(const span_profiler *profiler)
+span_status span_profiler_write(const span_profiler *profiler, struct span_cause *cause)
 {
 	locale_t plain = newlocale(LC_ALL_MASK, "C", (locale_t)0), before;
 	span_status status;
 
 	if (!plain)
-		return span_fail(SPAN_ENOMEM, "SPAN_TRACE: no memory");
+		return fail(cause, profiler->folder, "no memory");
 	before = uselocale(plain);
-	status = write_files(profiler);
+	status = write_files(profiler, cause);
 	uselocale(before);
 	freelocale(plain);
 	return status;

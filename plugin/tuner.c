@@ -3,11 +3,11 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "plugin/cause.h"
 #include "plugin/decide.h"
 #include "plugin/digest.h"
 #include "plugin/explain.h"
@@ -16,11 +16,10 @@
 #include "plugin/rules.h"
 #include "topo/log.h"
 
-#define MESSAGE_BYTES 640
+#define MESSAGE_BYTES SPAN_CAUSE_BYTES
 
-/* What init shares between communicators. It is the only mutable state of the tuner beside the
- * log hook and tuner v1's own; nothing of it is looked at after init. */
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+/* What init shares between communicators, under the lock of cause.h. It is the only mutable state of
+ * the tuner beside that and tuner v1's own; nothing of it is looked at after init. */
 static uint64_t last_said; /* digest of the last message, which is not repeated */
 
 /* One start under way. */
@@ -29,7 +28,7 @@ struct session {
 	struct span_options options;
 	struct span_rules rules;
 	span_profile *profile;
-	char cause[MESSAGE_BYTES]; /* what the library last complained of */
+	struct span_cause cause;
 };
 
 /* --- speaking ------------------------------------------------------------------------------- */
@@ -52,14 +51,6 @@ __attribute__((format(printf, 3, 4))) static void say(const struct session *sess
 	last_said = digest;
 	session->start->logger(level, NCCL_LOG_INIT | NCCL_LOG_TUNING, __FILE__, __LINE__,
 	                       "SPAN: %s", message);
-}
-
-static void keep_cause(void *user, span_status status, const char *message)
-{
-	struct session *session = user;
-
-	(void)status;
-	snprintf(session->cause, sizeof(session->cause), "%s", message);
 }
 
 /* --- reading -------------------------------------------------------------------------------- */
@@ -160,7 +151,7 @@ static span_table *decide(const struct session *session)
 	span_table *table;
 
 	if (span_decide(&question, &table)) {
-		say(session, NCCL_LOG_WARN, "%s; NCCL decides everything", session->cause);
+		say(session, NCCL_LOG_WARN, "%s; NCCL decides everything", session->cause.text);
 		return NULL;
 	}
 	say_what_decides(session, table);
@@ -180,7 +171,7 @@ static span_table *prepare(struct session *session)
 	if (!status && session->options.enable)
 		status = read_files(session);
 	if (status) {
-		say(session, NCCL_LOG_WARN, "%s; NCCL decides everything", session->cause);
+		say(session, NCCL_LOG_WARN, "%s; NCCL decides everything", session->cause.text);
 		return NULL;
 	}
 	if (!session->options.enable) {
@@ -208,13 +199,11 @@ span_table *span_tuner_start(const struct span_tuner_start *start)
 	struct session session = { .start = start };
 	span_table *table;
 
-	pthread_mutex_lock(&lock);
-	span_set_log(keep_cause, &session);
+	span_cause_begin(&session.cause);
 	table = prepare(&session);
-	span_set_log(NULL, NULL);
+	span_cause_end();
 	span_rules_free(&session.rules);
 	span_profile_free(session.profile);
-	pthread_mutex_unlock(&lock);
 	return table;
 }
 

@@ -3,6 +3,7 @@
 #include <criterion/criterion.h>
 #include <jansson.h>
 #include <locale.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -369,6 +370,38 @@ Test(profiler, a_communicator_that_no_event_names_leaves_no_files)
 {
 	run_v3(0, NULL);
 	cr_assert_eq(rmdir(folder), 0, "%s is not empty", folder);
+}
+
+static char said[1024];
+
+__attribute__((format(printf, 5, 6))) static void keep_said(int level, unsigned long subsystems,
+                                                            const char *file, int line,
+                                                            const char *format, ...)
+{
+	va_list arguments;
+
+	(void)level, (void)subsystems, (void)file, (void)line;
+	va_start(arguments, format);
+	vsnprintf(said, sizeof(said), format, arguments);
+	va_end(arguments);
+}
+
+Test(profiler, what_went_wrong_is_said)
+{
+	void *context;
+	int mask;
+
+	setenv("SPAN_TRACE", "/nowhere/at/all", 1);
+	ncclProfiler_v5.init(&context, 0xabc, &mask, NULL, 2, 4, 3, keep_said);
+	ncclProfiler_v5.finalize(context);
+	cr_assert_str_eq(said, "SPAN: the trace of rank 3 could not be written: SPAN_TRACE: "
+			       "/nowhere/at/all/span-0000000000000abc-rank3.trace.json: "
+			       "No such file or directory");
+	setenv("SPAN_TRACE_EVENTS", "many", 1);
+	ncclProfiler_v5.init(&context, 0xabc, &mask, NULL, 2, 4, 3, keep_said);
+	cr_assert_str_eq(said, "SPAN: the environment: SPAN_TRACE_EVENTS is \"many\"; expected a "
+			       "number from 1 to 16777216; nothing is recorded");
+	cr_assert_null(context);
 }
 
 Test(profiler, a_folder_that_is_not_there_is_no_harm)

@@ -1,10 +1,12 @@
 /* Communicators of all interfaces made, asked and ended by several threads at once, as in a job
- * with many groups: no data race, no leak, and every answer is the rule's. */
+ * with many groups, profiled into a folder that is not there: no data race, no leak, and every answer
+ * is the rule's. */
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "plugin/nccl_profiler_abi.h"
 #include "tests/plugin/cost_tables.h"
 #include "tests/plugin/releases.h"
 
@@ -22,16 +24,19 @@ static void one_communicator(struct work *work, int round)
 	struct call call = { .coll = SPAN_ALL_REDUCE, .pipe_ops = 1, .costs = costs };
 	size_t nodes = 1 + (size_t)round % 2;
 	struct outcome outcome;
-	void *context;
+	void *context, *profiler;
+	int mask;
 
 	rising_costs(costs, CELLS);
 	call.algos = SPAN_ALGOS;
 	work->wrong += release_init(work->version, 8 * nodes, nodes, NULL, &context) != 0;
+	work->wrong += ncclProfiler_v5.init(&profiler, 1, &mask, NULL, 1, 8, 0, NULL) != 0 || !profiler;
 	for (int i = 0; i < CALLS; i++) {
 		call.bytes = (size_t)1 << i % 30;
 		outcome = release_ask(work->version, context, &call);
 		work->wrong += outcome.status != 0 || outcome.cell != RING_SIMPLE;
 	}
+	work->wrong += ncclProfiler_v5.finalize(profiler) != 0;
 	work->wrong += release_end(work->version, context) != 0;
 }
 
@@ -51,6 +56,8 @@ int main(void)
 	int wrong = 0;
 
 	setenv("SPAN_RULES", path, 1);
+	setenv("SPAN_TRACE", "/nowhere/at/all", 1);
+	setenv("SPAN_TRACE_EVENTS", "4", 1);
 	for (int i = 0; i < 2 * THREADS; i++) {
 		work[i] = (struct work){ .version = 1 + i % THREADS };
 		if (pthread_create(&work[i].thread, NULL, run, &work[i]))
