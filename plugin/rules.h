@@ -22,6 +22,9 @@
  * per=rank      from and to count bytes divided by ranks
  * chunk=SIZE    bytes a step works on, from 2K (NCCL 2.30 and later); for NVLS at most NCCL's own
  *
+ * A rule is for all data types. NCCL avoids rings of 8-bit floats on more than 8 ranks, whose sums lose
+ * precision; a rule for rings does not.
+ *
  * The first rule that matches and is to be had wins. In NCCL 2.19 and 2.20 only rules for any
  * ranks and nodes act, and none after one that is for some: it may be meant. */
 #ifndef SPAN_PLUGIN_RULES_H

@@ -61,7 +61,8 @@ span_status span_table_finish(span_table *table);
 /* --- asking ------------------------------------------------------------------------------- */
 
 /* Lower the cell of the first choice that is to be had and beats what NCCL would take, to 0; the
- * result is how many channels the choice asks for, 0 for NCCL's own. costs: as NCCL passes them,
+ * result is how many channels the choice asks for, 0 for NCCL's own. A cell that NCCL puts at more than
+ * 64 times its own choice is lowered by a rule alone. costs: as NCCL passes them,
  * float[algos][SPAN_PROTOS]. Nothing is touched when no choice fits or an argument is not as
  * expected. */
 int span_table_lower(const span_table *table, int coll, uint64_t bytes, int pipe_ops, float *costs,

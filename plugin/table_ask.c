@@ -123,6 +123,13 @@ static bool has_cell(uint32_t cells, int cell)
 	return cell >= 0 && cell < SPAN_CELLS && cells >> cell & 1;
 }
 
+/* NCCL times rings of 8-bit floats on more than 8 ranks by 1024, as their sums would lose precision.
+ * A cell so far behind is not slow but unwanted, whatever it was measured to take. */
+static bool is_wanted(float us, float own_us)
+{
+	return us <= own_us * 64;
+}
+
 #define NOT_FOUND_YET -2
 
 /* By the list. */
@@ -142,6 +149,8 @@ static int lower_first(struct choices choices, int pipe_ops, float *costs, int a
 		cell = choice->algo * SPAN_PROTOS + choice->proto;
 		if (choice->algo >= algos || !(costs[cell] >= 0))
 			continue;
+		if (choice->beats != SPAN_BEATS_ALL && !is_wanted(costs[cell], costs[own]))
+			continue;
 		if (choice->pipe_ops >= 0 && choice->pipe_ops != pipe_ops)
 			continue;
 		costs[cell] = 0;
@@ -155,6 +164,7 @@ int span_table_lower(const span_table *table, int coll, uint64_t bytes, int pipe
 {
 	const struct span_answer *answer;
 	size_t place;
+	unsigned own;
 	int cell;
 
 	if (coll < 0 || coll >= SPAN_COLLS)
@@ -164,10 +174,12 @@ int span_table_lower(const span_table *table, int coll, uint64_t bytes, int pipe
 	if (answer->kind == SPAN_KIND_CELLS) {
 		if (pipe_ops != 1)
 			return 0;
-		cell = answer->cells[own_slot(costs, algos)];
+		own = own_slot(costs, algos);
+		cell = answer->cells[own];
 		if (cell == SPAN_NO_CELL)
 			return 0;
-		if (cell < algos * SPAN_PROTOS && bits_of(costs[cell]) <= bits_of(HOUR)) {
+		if (cell < algos * SPAN_PROTOS && bits_of(costs[cell]) <= bits_of(HOUR) &&
+		    is_wanted(costs[cell], costs[own / 4 * SPAN_PROTOS + own % 4])) {
 			costs[cell] = 0;
 			return 0;
 		}

@@ -356,6 +356,33 @@ Test(decide, where_communicators_cannot_be_told_apart_rules_for_all_of_them_act)
 	}
 }
 
+/* NCCL times rings of 8-bit floats by 1024, for their sums lose precision. */
+Test(decide, measurements_do_not_bring_back_what_nccl_avoids)
+{
+	static const struct flat_time ring_wins[] = { { SPAN_TREE, SPAN_LL, 20 },
+		                                      { SPAN_RING, SPAN_LL, 10 } };
+	span_profile *profile = flat_profile("ring", RANKS, NODES, ring_wins, 2, 0.01);
+	span_table *tables[] = { decide("", profile, 0.05),
+		                 decide("allreduce,0,-1,pat,ll,-1,-1,-1", profile, 0.05) };
+	int ring = cell(SPAN_RING, SPAN_LL), tree = cell(SPAN_TREE, SPAN_LL);
+
+	for (int i = 0; i < 2; i++) {
+		for (int eight_bits = 0; eight_bits < 2; eight_bits++) {
+			float costs[CELLS];
+
+			for (int c = 0; c < CELLS; c++)
+				costs[c] = -1;
+			costs[tree] = 10;
+			costs[ring] = 12 * (eight_bits ? 1024 : 1);
+			span_table_choose(tables[i], SPAN_ALL_REDUCE, 65536, 1, costs, SPAN_ALGOS,
+			                  SPAN_PROTOS, NULL);
+			cr_assert_eq(nccl_takes(costs, CELLS), eight_bits ? tree : ring);
+		}
+		span_table_free(tables[i]);
+	}
+	span_profile_free(profile);
+}
+
 Test(decide, counts_that_cannot_be_are_refused)
 {
 	static const int32_t counts[][2] = { { 0, 0 }, { 0, 1 }, { 4, 0 }, { 2, 4 }, { -8, -1 } };

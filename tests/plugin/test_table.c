@@ -118,7 +118,8 @@ static const struct span_choice *expected(const struct mirror *mirror, uint64_t 
 
 		if (choice->algo < algos && costs[cell] >= 0 &&
 		    (choice->pipe_ops < 0 || choice->pipe_ops == pipe_ops) &&
-		    (choice->beats == SPAN_BEATS_ALL || (own >= 0 && choice->beats >> own & 1)))
+		    (choice->beats == SPAN_BEATS_ALL ||
+		     (own >= 0 && choice->beats >> own & 1 && costs[cell] <= 64 * costs[own])))
 			return choice;
 	}
 	return NULL;
