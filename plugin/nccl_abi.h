@@ -9,7 +9,10 @@
  *     one block, algorithm major. Cells are microseconds, -1 is "not to be had". Raising a -1
  *     makes NCCL run what was never connected.
  *   - An error from getCollInfo fails the user's collective, one from init the communicator.
- *   - In nChannels 0 goes in, and 0 on return keeps NCCL's own count.
+ *   - In nChannels 0 goes in, and 0 on return keeps NCCL's own count. From 2.22 on it is kept in 8
+ *     bits with a sign; where CollNet takes part, and in 2.19 and 2.20, nothing bounds it.
+ *   - getChunkSize gets the bytes of one channel, but all of them where CollNet takes part. A chunk
+ *     below the protocol's grain becomes 0, one of NVLS above NCCL's own overruns its buffers.
  *   - regBuff may differ between ranks.
  *   - The context is the last argument of init up to v4, and the first from v5 on.
  *   - The logger may be NULL. */

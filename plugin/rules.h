@@ -20,7 +20,9 @@
  * regBuff       -1 or *. A rule for 0 or 1 is read and never used: ranks may differ in it, and
  *               ranks that choose differently hang
  * per=rank      from and to count bytes divided by ranks
- * chunk=SIZE    bytes a step works on, from 2K (NCCL 2.30 and later); for NVLS at most NCCL's own
+ * chunk=SIZE    bytes a step works on, from 2K (NCCL 2.30 and later); for NVLS at most NCCL's own.
+ *               NCCL asks for it by the share of one channel, by all bytes only where CollNet takes
+ *               part, and the first rule for that size, algorithm and protocol answers
  *
  * A rule is for all data types. NCCL avoids rings of 8-bit floats on more than 8 ranks, whose sums lose
  * precision; a rule for rings does not.
