@@ -235,7 +235,8 @@ void span_profiler_text(char to[SPAN_PROFILER_TEXT], const char *text)
 
 /* --- communicators ------------------------------------------------------------------------ */
 
-__attribute__((format(printf, 2, 3))) static void say(nccl_logger *logger, const char *format, ...)
+__attribute__((format(printf, 3, 4))) static void say(nccl_logger *logger, int level,
+                                                      const char *format, ...)
 {
 	char text[1024];
 	va_list arguments;
@@ -245,7 +246,7 @@ __attribute__((format(printf, 2, 3))) static void say(nccl_logger *logger, const
 	va_start(arguments, format);
 	vsnprintf(text, sizeof(text), format, arguments);
 	va_end(arguments);
-	logger(NCCL_LOG_INFO, NCCL_LOG_INIT, __FILE__, __LINE__, SPAN_PROFILER_NAME ": %s", text);
+	logger(level, NCCL_LOG_INIT, __FILE__, __LINE__, SPAN_PROFILER_NAME ": %s", text);
 }
 
 /* One that ended, if it has as many records; its records keep counting their uses. */
@@ -353,22 +354,22 @@ span_profiler *span_profiler_open(const struct span_profiler_start *start, int *
 	status = span_options_read(NULL, &options);
 	span_cause_end();
 	if (status) {
-		say(start->logger, "%s; nothing is recorded", cause.text);
+		say(start->logger, NCCL_LOG_WARN, "%s; nothing is recorded", cause.text);
 		return NULL;
 	}
 	if (!options.enable || !options.trace[0])
 		return NULL;
 	profiler = create(options.trace_events);
 	if (!profiler) {
-		say(start->logger, "no memory for %u events; nothing is recorded",
+		say(start->logger, NCCL_LOG_WARN, "no memory for %u events; nothing is recorded",
 		    options.trace_events);
 		return NULL;
 	}
 	forget(profiler);
 	describe(profiler, start, options.trace);
 	*mask = wanted_events(start->version);
-	say(start->logger, "the latest %u collectives, sends and receives of rank %d will be written "
-	                   "to %s",
+	say(start->logger, NCCL_LOG_INFO,
+	    "the latest %u collectives, sends and receives of rank %d will be written to %s",
 	    profiler->capacity, profiler->rank, profiler->folder);
 	return profiler;
 }
@@ -380,12 +381,13 @@ void span_profiler_close(span_profiler *profiler)
 	if (!profiler)
 		return;
 	if (!atomic_load(&profiler->known))
-		say(profiler->logger, "nothing was told of a communicator; it leaves no trace");
+		say(profiler->logger, NCCL_LOG_INFO,
+		    "nothing was told of a communicator; it leaves no trace");
 	else if (span_profiler_write(profiler, &cause))
-		say(profiler->logger, "the trace of rank %d could not be written: %s",
-		    profiler->rank, cause.text);
+		say(profiler->logger, NCCL_LOG_WARN,
+		    "the trace of rank %d could not be written: %s", profiler->rank, cause.text);
 	else
-		say(profiler->logger, "the trace of rank %d is in %s: %llu events begun, "
+		say(profiler->logger, NCCL_LOG_INFO, "the trace of rank %d is in %s: %llu events begun, "
 		    "%llu dropped, %llu overwritten", profiler->rank, profiler->folder,
 		    (unsigned long long)profiler->next, (unsigned long long)profiler->dropped,
 		    (unsigned long long)profiler->overwritten);

@@ -373,6 +373,7 @@ Test(profiler, a_communicator_that_no_event_names_leaves_no_files)
 }
 
 static char said[1024];
+static int said_at;
 
 __attribute__((format(printf, 5, 6))) static void keep_said(int level, unsigned long subsystems,
                                                             const char *file, int line,
@@ -380,7 +381,8 @@ __attribute__((format(printf, 5, 6))) static void keep_said(int level, unsigned 
 {
 	va_list arguments;
 
-	(void)level, (void)subsystems, (void)file, (void)line;
+	(void)subsystems, (void)file, (void)line;
+	said_at = level;
 	va_start(arguments, format);
 	vsnprintf(said, sizeof(said), format, arguments);
 	va_end(arguments);
@@ -393,12 +395,15 @@ Test(profiler, what_went_wrong_is_said)
 
 	setenv("SPAN_TRACE", "/nowhere/at/all", 1);
 	ncclProfiler_v5.init(&context, 0xabc, &mask, NULL, 2, 4, 3, keep_said);
+	cr_assert_eq(said_at, NCCL_LOG_INFO);
 	ncclProfiler_v5.finalize(context);
+	cr_assert_eq(said_at, NCCL_LOG_WARN);
 	cr_assert_str_eq(said, "SPAN: the trace of rank 3 could not be written: SPAN_TRACE: "
 			       "/nowhere/at/all/span-0000000000000abc-rank3.trace.json: "
 			       "No such file or directory");
 	setenv("SPAN_TRACE_EVENTS", "many", 1);
 	ncclProfiler_v5.init(&context, 0xabc, &mask, NULL, 2, 4, 3, keep_said);
+	cr_assert_eq(said_at, NCCL_LOG_WARN);
 	cr_assert_str_eq(said, "SPAN: the environment: SPAN_TRACE_EVENTS is \"many\"; expected a "
 			       "number from 1 to 16777216; nothing is recorded");
 	cr_assert_null(context);
