@@ -387,8 +387,9 @@ void span_profiler_close(span_profiler *profiler)
 		say(profiler->logger, NCCL_LOG_WARN,
 		    "the trace of rank %d could not be written: %s", profiler->rank, cause.text);
 	else
-		say(profiler->logger, NCCL_LOG_INFO, "the trace of rank %d is in %s: %llu events begun, "
-		    "%llu dropped, %llu overwritten", profiler->rank, profiler->folder,
+		say(profiler->logger, NCCL_LOG_INFO,
+		    "the trace of rank %d is in %s: %llu events begun, %llu dropped, %llu "
+		    "overwritten", profiler->rank, profiler->folder,
 		    (unsigned long long)profiler->next, (unsigned long long)profiler->dropped,
 		    (unsigned long long)profiler->overwritten);
 	put_spare(profiler);
