@@ -6,6 +6,7 @@
 #include "plugin/tune/tune.h"
 #include "topo/log.h"
 #include "topo/nccl/fit.h"
+#include "topo/nccl/fit_times.h"
 
 /* All samples of all logs. */
 struct gathered {
@@ -136,6 +137,38 @@ static void print_report(FILE *out, const span_fit_report *report)
 		        report->unplaced);
 }
 
+static void print_model(FILE *out, const span_fit_times_report *report)
+{
+	if (!report->knots) {
+		fprintf(out, "NCCL's model is not calibrated: no four sizes tell algorithm and "
+		             "protocol on whole nodes of the topology\n");
+		return;
+	}
+	fprintf(out, "NCCL's model: %d numbers moved by %d times; off by %.1f%% before, %.1f%% now",
+	        report->moved, report->knots, 100 * report->before, 100 * report->residual);
+	if (report->counts > 1)
+		fprintf(out, ", %.1f%% on ranks\nand nodes left out (%d counts, one at a time)\n",
+		        100 * report->held_out, report->counts);
+	else
+		fprintf(out, "; nothing is chosen\nby it, since times on one count of ranks and nodes "
+		             "do not show how far it carries\n");
+}
+
+/* With a topology the model's constants are those of the machine. */
+static span_status calibrate(span_profile *profile, FILE *out)
+{
+	span_fit_times_report report;
+	int32_t source;
+	span_status status = span_profile_add_source(
+		profile, "NCCL 2.28.9's model, fitted to the curves", &source);
+
+	if (!status)
+		status = span_fit_times(profile, source, &report);
+	if (!status)
+		print_model(out, &report);
+	return status;
+}
+
 static span_status fit_logs(const struct tune *tune, struct gathered *gathered,
                             span_profile *profile)
 {
@@ -156,7 +189,7 @@ static span_status fit_logs(const struct tune *tune, struct gathered *gathered,
 	print_report(out, &report);
 	print_passed_over(out, gathered);
 	span_fit_report_free(&report);
-	return SPAN_OK;
+	return tune->topology ? calibrate(profile, out) : SPAN_OK;
 }
 
 static span_status read_all(struct tune *tune, struct gathered *gathered, span_profile *profile)
@@ -199,6 +232,8 @@ static int run(struct tune *tune)
 	if (!status)
 		status = tune->base ? tune_load_profile(tune->base, &profile)
 		                    : span_profile_create(name, &profile);
+	if (!status && tune->topology)
+		status = tune_add_machine(tune->topology, profile);
 	if (!status)
 		status = read_all(tune, &gathered, profile);
 	if (!status)
@@ -216,7 +251,7 @@ const struct tune_command command_fit = {
 	.name = "fit",
 	.words = "LOG...",
 	.summary = "A profile from the output of nccl-tests, and nvbandwidth's JSON",
-	.options = "crnapNBo",
+	.options = "crnapNBTo",
 	.least_words = 1,
 	.most_words = 4096,
 	.help = "LOG is what nccl-tests printed, as it was kept: any version, behind mpirun, with\n"
@@ -227,9 +262,12 @@ const struct tune_command command_fit = {
 		"To let the plugin choose, measure algorithms apart (NCCL_ALGO=Ring, NCCL_ALGO=NVLS)\n"
 		"and let the log tell the protocol: set NCCL_PROTO as well, or have NCCL say it with\n"
 		"NCCL_DEBUG=INFO NCCL_DEBUG_SUBSYS=TUNING. A choice is always one of both.\n"
+		"With --topology the constants of NCCL's model are calibrated to the times, for ranks\n"
+		"and nodes that were not measured: measure two counts of nodes or more.\n"
 		"The profile goes to --output, a report of noise and residuals to standard output.\n\n"
 		"Examples:\n"
 		"  span-tune fit ring.txt nvls.txt -o mine.profile --name 'H100 x 4'\n"
+		"  span-tune fit 2nodes/*.txt 4nodes/*.txt --topology topo.xml -o mine.profile\n"
 		"  span-tune fit rows.txt --coll AllReduce --algo Tree --ranks 16 --nodes 2\n",
 	.run = run,
 };

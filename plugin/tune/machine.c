@@ -17,7 +17,7 @@ static void tell_assumed(const char *source, const span_topo *topo)
 		        source);
 }
 
-static span_status add_machine(const char *source, span_profile *profile)
+span_status tune_add_machine(const char *source, span_profile *profile)
 {
 	span_topo_options options = { .size = sizeof(options), .as_nccl = 1 };
 	span_topo *topo = NULL;
@@ -46,7 +46,7 @@ span_status tune_open_profile(const struct tune *tune, const char *path, span_pr
 		                   strchr(tune->command->options, 'P') ? "--profile FILE"
 		                                                       : "PROFILE");
 	if (!status && tune->topology)
-		status = add_machine(tune->topology, opened);
+		status = tune_add_machine(tune->topology, opened);
 	if (status)
 		span_profile_free(opened);
 	else

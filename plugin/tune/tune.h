@@ -79,6 +79,9 @@ span_status tune_load_profile(const char *path, span_profile **profile);
  * none; with no path those of the machine alone. */
 span_status tune_open_profile(const struct tune *tune, const char *path, span_profile **profile);
 
+/* What a source tells of a machine and the profile does not: the numbers of NCCL's model. */
+span_status tune_add_machine(const char *source, span_profile *profile);
+
 /* Options a command cannot do without; false when one is missing, which has been told. */
 bool tune_need(const struct tune *tune, const char *letters);
 

@@ -291,6 +291,67 @@ expect "a machine that is not there" 2 '' 'nowhere' table --topology nowhere "${
 expect "neither profile nor machine" 2 '' 'PROFILE is missing, or --topology SOURCE' \
 	table "${ask[@]}"
 
+# --- fit with a topology: a machine whose constants are not NCCL's ---------------------------
+
+cat >slow.profile <<'END'
+span-profile 1
+name slow
+source 0 made up: a network of higher latency
+number nccl.base.ring.ll 13 spread 0 samples 0 source 0
+number nccl.hw.net.ring.ll 9 spread 0 samples 0 source 0
+number nccl.hw.net.ring.simple 45 spread 0 samples 0 source 0
+number nccl.hw.net.tree.ll 21 spread 0 samples 0 source 0
+end
+END
+ladder=(1K 16K 256K 4M 64M 1G)
+
+# What nccl-tests would print there, one cell a log. RANKS NODES ALGO PROTO
+made_log()
+{
+	run predict slow.profile --topology "$h100" --coll AllReduce --ranks "$1" --nodes "$2" \
+		--bytes "${ladder[@]}"
+	python3 - "$1" "$3/$4" <<'END'
+import json, sys
+ranks = int(sys.argv[1])
+for row in json.load(open('out'))['rows']:
+    us = row['us'][sys.argv[2]]
+    rate = row['bytes'] / us / 1000
+    both = '%.4f %.4f %.4f 0' % (us, rate, rate * 2 * (ranks - 1) / ranks)
+    print(row['bytes'], row['bytes'] // 4, 'float sum -1', both, both)
+END
+}
+
+for count in "16 2" "32 4"; do
+	for cell in "Ring LL" "Ring Simple" "Tree LL"; do
+		set -- $count $cell
+		made_log "$@" >made.log
+		run fit made.log --coll AllReduce --ranks "$1" --nodes "$2" --algo "$3" --proto "$4" \
+			--name made ${base:+--base "$base"} -o next.profile
+		mv next.profile "${base:=made.profile}"
+	done
+done
+unset base
+made_log 32 4 Tree LL128 >made.log
+last=(fit made.log --coll AllReduce --ranks 32 --nodes 4 --algo Tree --proto LL128)
+expect "fit calibrates the model of a topology" 0 "model: [0-9]+ numbers moved by [0-9]+ times; off by [1-9][0-9].*%.*, 0\\.[0-9]% now, [0-9.]+% on ranks" \
+	'' "${last[@]}" --base made.profile --topology "$h100" -o calibrated.profile
+run predict slow.profile --topology "$h100" --coll AllReduce --ranks 128 --nodes 16 --bytes 64K
+truth=$(json "j['rows'][0]['us']['Ring/LL']")
+run predict calibrated.profile --coll AllReduce --ranks 128 --nodes 16 --bytes 64K
+equal "so that nodes which were not measured are predicted" \
+	"$(json "abs(j['rows'][0]['us']['Ring/LL'] / $truth - 1) < 0.02")" True
+run predict --topology "$h100" --coll AllReduce --ranks 128 --nodes 16 --bytes 64K
+equal "which NCCL's own constants do not" \
+	"$(json "abs(j['rows'][0]['us']['Ring/LL'] / $truth - 1) > 0.1")" True
+expect "times of one count calibrate, and choose nothing" 0 'nothing is chosen' '' "${last[@]}" \
+	--topology "$h100" -o single.profile
+grep -q '^number model.spread 1 ' single.profile && pass || fail "its spread is not 1"
+expect "nothing to calibrate by" 0 'not calibrated: no four sizes' '' fit made.log --coll AllReduce \
+	--ranks 32 --nodes 4 --topology "$h100" -o none.profile
+expect "fit of another machine than the base's" 2 '' 'of nodes of 8 GPUs, those of the topology have 4' \
+	"${last[@]}" --base "$root/plugin/profiles/h100x8.profile" \
+	--topology "$topologies/transcribed/perlmutter-a100x4-cxi.xml" -o none.profile
+
 # --- check, compare, plot ------------------------------------------------------------------
 
 expect "check finds nothing in a good profile" 0 '0 findings' '' check g4.profile
