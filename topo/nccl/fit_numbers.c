@@ -64,7 +64,7 @@ static int changes(const span_least_squares *squares, double x, const double *be
 bool span_fit_numbers_find(span_fit_numbers *numbers, const span_least_squares *squares,
                            double *before, double *after)
 {
-	int found[SPAN_FIT_NUMBERS], n = 0;
+	int found[SPAN_FIT_NUMBERS] = { 0 }, n = 0;
 	double nothing = 0;
 
 	numbers->moving = 1;
