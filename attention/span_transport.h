@@ -7,7 +7,8 @@
  * it may be left.
  *
  * Rules for the data of a message: from post_send to the end of its wait the sender does not
- * write it; from post_receive to the end of its wait the receiver neither reads nor writes it. */
+ * write it; from post_receive to the end of its wait, or to its release, the receiver neither
+ * reads nor writes it. */
 #ifndef SPAN_TRANSPORT_H
 #define SPAN_TRANSPORT_H
 
@@ -82,6 +83,17 @@ struct span_transport {
 	 * is touched after that return, nor this rank's after the return of abort. `why` and
 	 * this rank are named in their messages, once a rank. */
 	void (*abort)(span_transport *self, span_status why);
+
+	/* Optional, both or neither NULL: data that is read once need not be moved first.
+	 * wait_in_place completes a receive as wait does, but *data is where the bytes are, such as
+	 * the sender's memory or the buffer of the post. They may be read, not written, until
+	 * release, which spends the token; so long the sender's wait lasts, whatever its deadline,
+	 * and a stop of the sender. So a rank that holds data in place computes with it and
+	 * releases it, and neither waits nor aborts in between. After a failure there is nothing to
+	 * release. */
+	span_status (*wait_in_place)(span_transport *self, span_token token, double seconds,
+	                             span_message *message, const void **data);
+	void (*release)(span_transport *self, span_token token);
 };
 
 /* Check a transport a caller hands in: size, ranks, functions. Returns SPAN_EINVAL. */

@@ -12,11 +12,14 @@ uint64_t span_digest(const void *data, size_t n)
 
 static span_status check_functions(const span_transport *transport)
 {
-	if (transport->post_send && transport->post_receive && transport->test &&
-	    transport->wait && transport->abort)
-		return SPAN_OK;
-	return span_fail(SPAN_EINVAL, "transport %s: one of post_send, post_receive, test, wait "
-	                 "and abort is NULL", transport->name);
+	if (!transport->post_send || !transport->post_receive || !transport->test ||
+	    !transport->wait || !transport->abort)
+		return span_fail(SPAN_EINVAL, "transport %s: one of post_send, post_receive, test, "
+		                 "wait and abort is NULL", transport->name);
+	if (!transport->wait_in_place != !transport->release)
+		return span_fail(SPAN_EINVAL, "transport %s: of wait_in_place and release one is "
+		                 "NULL; both or neither are possible", transport->name);
+	return SPAN_OK;
 }
 
 span_status span_transport_check(const span_transport *transport)

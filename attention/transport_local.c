@@ -4,6 +4,7 @@
  * joins the two; one that finds none joins the queue. Either returns at once. The data is copied,
  * outside of any lock, by whichever rank first waits for it or tests it: as a rule the receiver,
  * which reads it next and then has it in cache. A post copies only where its partner sleeps.
+ * A receiver that waits in place is lent the sender's data instead, if nobody copied it before.
  *
  * Locks. The state of a transfer is guarded by the lock of the rank that receives the message,
  * whoever posted it. A rank sleeps on its own condition under the lock of the transfer it waits
@@ -43,8 +44,15 @@ enum state {
 	QUEUED,    /* waits for its partner */
 	MATCHED,   /* has its partner; who first waits for one of them copies */
 	COPYING,
+	LENT,      /* the receiver reads it where the sender has it */
 	DONE,
 	WITHDRAWN  /* given up before a partner came */
+};
+
+enum awaited {
+	NOT_AWAITED,
+	AWAITED,
+	AWAITED_IN_PLACE /* sleeps until it is matched, and wants no copy */
 };
 
 /* A posted send or receive. */
@@ -53,7 +61,7 @@ struct transfer {
 	uint32_t generation;   /* odd while in use; so each use has tokens of its own */
 	enum state state;
 	struct transfer *partner; /* once matched */
-	int awaited;           /* its rank sleeps until it is done */
+	enum awaited awaited;  /* whether its rank sleeps until it is done */
 	int is_send;
 	int32_t from;
 	int32_t to;
@@ -208,7 +216,8 @@ static span_status find_transfer(const struct port *port, span_token token,
 /* Giving up. */
 
 /* Withdraw a transfer that found no partner, or with its partner one that nobody copies; one that
- * is being copied finishes first. The caller holds the lock of its receiver. */
+ * is being copied, or a send that is lent, finishes first. The caller holds the lock of its
+ * receiver. */
 static void withdraw(struct port *port, struct transfer *transfer)
 {
 	span_local *local = port->local;
@@ -219,7 +228,7 @@ static void withdraw(struct port *port, struct transfer *transfer)
 	} else if (transfer->state == MATCHED) {
 		transfer->state = transfer->partner->state = WITHDRAWN;
 	}
-	while (transfer->state == COPYING)
+	while (transfer->state == COPYING || (transfer->state == LENT && transfer->is_send))
 		pthread_cond_wait(&port->progress, &local->ports[transfer->to].lock);
 }
 
@@ -277,6 +286,11 @@ static void claim(struct transfer *transfer)
 	transfer->state = transfer->partner->state = COPYING;
 }
 
+static int fits(const struct transfer *send)
+{
+	return send->message.bytes <= send->partner->capacity;
+}
+
 /* Copy a message that was claimed through `mine`, mark both sides done and wake the other rank.
  * What is too large is not copied; the receiver learns it from the header. */
 static void deliver(span_local *local, struct transfer *mine)
@@ -286,27 +300,49 @@ static void deliver(span_local *local, struct transfer *mine)
 	struct port *receiver = &local->ports[send->to];
 	struct port *other = &local->ports[mine->is_send ? mine->to : mine->from];
 	uint64_t bytes = send->message.bytes;
-	int fits = bytes <= receive->capacity;
 
-	if (fits && bytes)
+	if (fits(send) && bytes)
 		span_copy_cold(receive->target, send->source, bytes);
 	pthread_mutex_lock(&receiver->lock);
 	receive->message = send->message;
 	receive->state = DONE;
 	send->state = DONE;
-	if (fits)
+	if (fits(send))
 		count_bytes(receiver, send->from, bytes);
 	pthread_mutex_unlock(&receiver->lock);
 	pthread_cond_signal(&other->progress);
 }
 
-/* Match a transfer, or queue it. Returns whether its partner sleeps: then it is claimed. */
+/* Lend a matched message that fits to its receiver. The caller holds the lock of the receiver. */
+static void lend(span_local *local, struct transfer *receive)
+{
+	struct transfer *send = receive->partner;
+
+	receive->message = send->message;
+	receive->state = send->state = LENT;
+	count_bytes(&local->ports[receive->to], send->from, send->message.bytes);
+}
+
+/* The receiver is through with what was lent to it. */
+static void give_back(span_local *local, struct transfer *receive)
+{
+	struct port *receiver = &local->ports[receive->to];
+	struct port *sender = &local->ports[receive->from];
+
+	pthread_mutex_lock(&receiver->lock);
+	receive->state = receive->partner->state = DONE;
+	pthread_mutex_unlock(&receiver->lock);
+	pthread_cond_signal(&sender->progress);
+}
+
+/* Match a transfer, or queue it. Returns whether its partner sleeps until it is copied: then it is
+ * claimed. */
 static int match(span_local *local, struct transfer *mine)
 {
 	struct queue *queue = queue_of(mine, local);
 	struct port *receiver = &local->ports[mine->to];
 	struct transfer *partner;
-	int asleep = 0;
+	int asleep = 0, in_place = 0;
 
 	pthread_mutex_lock(&receiver->lock);
 	partner = queue_match(queue, mine);
@@ -314,7 +350,8 @@ static int match(span_local *local, struct transfer *mine)
 		mine->partner = partner;
 		partner->partner = mine;
 		mine->state = partner->state = MATCHED;
-		asleep = partner->awaited;
+		asleep = partner->awaited == AWAITED;
+		in_place = partner->awaited == AWAITED_IN_PLACE;
 		if (asleep)
 			claim(mine);
 	} else {
@@ -322,6 +359,8 @@ static int match(span_local *local, struct transfer *mine)
 		queue_append(queue, mine);
 	}
 	pthread_mutex_unlock(&receiver->lock);
+	if (in_place)
+		pthread_cond_signal(&receiver->progress);
 	return asleep;
 }
 
@@ -423,9 +462,9 @@ static struct timespec deadline_after(double seconds)
 	return at;
 }
 
-/* Sleep until a transfer is done, the time is over or all is aborted. Returns whether the
- * transfer is done; if not, it is withdrawn. */
-static int settle(struct port *port, struct transfer *mine, double seconds)
+/* Sleep until a transfer is done or lent to this rank, the time is over or all is aborted. Returns
+ * whether it is; if not, it is withdrawn. */
+static int settle(struct port *port, struct transfer *mine, enum awaited how, double seconds)
 {
 	span_local *local = port->local;
 	pthread_mutex_t *lock = &local->ports[mine->to].lock;
@@ -433,17 +472,20 @@ static int settle(struct port *port, struct transfer *mine, double seconds)
 	int late = 0, done;
 
 	pthread_mutex_lock(lock);
-	mine->awaited = 1;
+	mine->awaited = how;
 	while (mine->state == QUEUED && !late && !is_aborted(local))
 		late = pthread_cond_timedwait(&port->progress, lock, &deadline) == ETIMEDOUT;
-	if (mine->state == MATCHED && !is_aborted(local)) {
+	if (mine->state == MATCHED && !is_aborted(local) && how == AWAITED_IN_PLACE &&
+	    fits(mine->partner)) {
+		lend(local, mine);
+	} else if (mine->state == MATCHED && !is_aborted(local)) {
 		claim(mine);
 		pthread_mutex_unlock(lock);
 		deliver(local, mine);
 		pthread_mutex_lock(lock);
 	}
 	withdraw(port, mine);
-	done = mine->state == DONE;
+	done = mine->state == DONE || mine->state == LENT;
 	pthread_mutex_unlock(lock);
 	return done;
 }
@@ -466,28 +508,75 @@ static span_status fail_large(const struct transfer *mine)
 	                 mine->capacity);
 }
 
+/* Settle a transfer and say what became of it. */
+static span_status finish(struct port *port, struct transfer *mine, enum awaited how,
+                          double seconds, span_message *message)
+{
+	int done = settle(port, mine, how, seconds);
+
+	if (is_aborted(port->local) && mine->state != LENT)
+		return stop(port);
+	if (!done)
+		return fail_late(mine, seconds);
+	if (!mine->is_send && mine->message.bytes > mine->capacity)
+		return fail_large(mine);
+	if (message)
+		*message = mine->message;
+	return SPAN_OK;
+}
+
 static span_status local_wait(span_transport *self, span_token token, double seconds,
                               span_message *message)
 {
 	struct port *port = (struct port *)self;
 	struct transfer *mine;
 	span_status status = find_transfer(port, token, &mine);
-	int done;
 
 	if (status)
 		return status;
-	done = settle(port, mine, seconds);
-	if (is_aborted(port->local)) {
-		status = stop(port);
-	} else if (!done) {
-		status = fail_late(mine, seconds);
-	} else if (!mine->is_send && mine->message.bytes > mine->capacity) {
-		status = fail_large(mine);
-	} else if (message) {
-		*message = mine->message;
-	}
+	if (mine->awaited == AWAITED_IN_PLACE)
+		return span_fail(SPAN_EINVAL, "local transport: rank %d waits for a message that it "
+		                 "holds in place; release it", self->rank);
+	status = finish(port, mine, AWAITED, seconds, message);
 	pool_give(port, mine);
 	return status;
+}
+
+static span_status local_wait_in_place(span_transport *self, span_token token, double seconds,
+                                       span_message *message, const void **data)
+{
+	struct port *port = (struct port *)self;
+	struct transfer *mine;
+	span_status status = find_transfer(port, token, &mine);
+
+	if (status)
+		return status;
+	if (!data || mine->is_send || mine->awaited == AWAITED_IN_PLACE)
+		return span_fail(SPAN_EINVAL, "local transport: rank %d: wait_in_place needs the "
+		                 "token of a receive that it does not hold yet, and data", self->rank);
+	status = finish(port, mine, AWAITED_IN_PLACE, seconds, message);
+	if (status == SPAN_OK)
+		*data = mine->state == LENT ? mine->partner->source : mine->target;
+	else
+		pool_give(port, mine);
+	return status;
+}
+
+static void local_release(span_transport *self, span_token token)
+{
+	struct port *port = (struct port *)self;
+	struct transfer *mine = NULL;
+
+	if (find_transfer(port, token, &mine) != SPAN_OK)
+		return;
+	if (mine->awaited != AWAITED_IN_PLACE) {
+		span_fail(SPAN_EINVAL, "local transport: rank %d releases a message that it does not "
+		          "hold in place", self->rank);
+		return;
+	}
+	if (mine->state == LENT)
+		give_back(port->local, mine);
+	pool_give(port, mine);
 }
 
 static span_status local_test(span_transport *self, span_token token, int *done)
@@ -555,7 +644,8 @@ static void port_open(span_local *local, int32_t rank, const pthread_condattr_t 
 		.size = sizeof(span_transport), .name = "local", .rank = rank,
 		.ranks = local->ranks, .group = local->group, .post_send = local_post_send,
 		.post_receive = local_post_receive, .test = local_test, .wait = local_wait,
-		.abort = local_abort,
+		.abort = local_abort, .wait_in_place = local_wait_in_place,
+		.release = local_release,
 	};
 	port->local = local;
 	port->queues = local->queues + (size_t)rank * (size_t)local->ranks * SPAN_CHANNELS;

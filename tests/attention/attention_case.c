@@ -371,7 +371,8 @@ static span_status run_local(struct run *run, const int32_t *group)
 static span_status run_late(struct run *run, const int32_t *group)
 {
 	const attention_case *c = run->c;
-	span_async_options options = { .ranks = c->ranks, .group = group, .seed = c->seed };
+	span_async_options options = { .ranks = c->ranks, .group = group, .seed = c->seed,
+		                       .copies_only = c->seed % 2 };
 	span_async *async;
 	span_status status = span_async_create(&options, &async);
 

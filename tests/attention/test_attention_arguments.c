@@ -235,6 +235,7 @@ Test(arguments, create_refuses_broken_transports)
 	REFUSE_TRANSPORT(post_receive, NULL);
 	REFUSE_TRANSPORT(wait, NULL);
 	REFUSE_TRANSPORT(abort, NULL);
+	REFUSE_TRANSPORT(release, NULL);
 	span_local_free(local);
 }
 

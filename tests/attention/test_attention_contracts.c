@@ -25,6 +25,7 @@ struct trial {
 	int32_t liar;    /* -1, or a rank that is given other options */
 	void (*lie)(span_attention_options *options);
 	int32_t stale;   /* -1, or a rank that passes on what it passed on before */
+	int32_t copies_only; /* 1: over a transport that lends nothing */
 	int32_t miscounter; /* -1, or a rank for which the mask has a pair more */
 	span_status status[MOST_RANKS]; /* of forward and backward */
 	span_status after[MOST_RANKS];  /* of a forward after that */
@@ -145,6 +146,8 @@ static span_transport *make_stale(struct stale_transport *stale, span_transport 
 	stale->transport.post_receive = receive_on;
 	stale->transport.wait = wait_on;
 	stale->transport.abort = abort_on;
+	stale->transport.wait_in_place = NULL;
+	stale->transport.release = NULL;
 	return &stale->transport;
 }
 
@@ -206,7 +209,8 @@ static int run_late(struct trial *trial, span_async_fault fault, int32_t rank, i
 	int32_t group[MOST_RANKS];
 	span_async_options options = { .ranks = trial->c.ranks, .group = group, .fault = fault,
 		                       .fault_rank = rank, .fault_message = message,
-		                       .fault_bit = trial->bit, .seed = (uint64_t)message };
+		                       .fault_bit = trial->bit, .seed = (uint64_t)message,
+		                       .copies_only = trial->copies_only };
 	double start = now();
 	span_async *async;
 	int faults;
@@ -285,11 +289,14 @@ static const struct damage {
 	{ SPAN_ASYNC_FLIP, flipped },
 	{ SPAN_ASYNC_STALE, "it belongs to another call" },
 	{ SPAN_ASYNC_OWNER, "another block came" },
+	{ SPAN_ASYNC_SHORT, "its size is wrong" },
 };
+
+enum { DAMAGES = sizeof(damages) / sizeof(*damages) };
 
 Test(contracts, damaged_keys_and_values_are_found)
 {
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < DAMAGES; i++)
 		for (int32_t rank = 0; rank < RING; rank++) {
 			struct trial trial = trial_of(RING, SPAN_ORDER_RING);
 			char what[128];
@@ -366,12 +373,13 @@ Test(contracts, a_damaged_digest_is_found_where_it_came)
 
 Test(contracts, damaged_gradients_are_found)
 {
-	for (int i = 0; i < 3; i++) {
+	for (int i = 0; i < 2 * DAMAGES; i++) {
 		struct trial trial = trial_of(RING, SPAN_ORDER_RING);
+		const struct damage *damage = &damages[i / 2];
 
-		cr_assert_eq(run_late(&trial, damages[i].fault, 3, FIRST_GRADIENTS), 1);
-		expect_found(&trial, 0, "dK and dV of rank 0, received from rank 3",
-		             damages[i].why);
+		trial.copies_only = i % 2;
+		cr_assert_eq(run_late(&trial, damage->fault, 3, FIRST_GRADIENTS), 1);
+		expect_found(&trial, 0, "dK and dV of rank 0, received from rank 3", damage->why);
 	}
 }
 

@@ -54,6 +54,22 @@ static span_status wait_for(span_transport *self, span_token token, double secon
 	return c->inner->wait(c->inner, token, seconds, message);
 }
 
+static span_status hold(span_transport *self, span_token token, double seconds,
+                        span_message *message, const void **data)
+{
+	struct counting *c = counter_of(self);
+
+	return c->inner->wait_in_place(c->inner, token, seconds, message, data);
+}
+
+static void release(span_transport *self, span_token token)
+{
+	struct counting *c = counter_of(self);
+
+	c->now--;
+	c->inner->release(c->inner, token);
+}
+
 static void give_up(span_transport *self, span_status why)
 {
 	struct counting *c = counter_of(self);
@@ -69,6 +85,8 @@ static struct counting count_on(span_transport *inner)
 	c.transport.post_receive = post_receive;
 	c.transport.wait = wait_for;
 	c.transport.abort = give_up;
+	c.transport.wait_in_place = hold;
+	c.transport.release = release;
 	return c;
 }
 

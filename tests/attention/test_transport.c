@@ -10,7 +10,7 @@
 
 #include "attention/span_transport.h"
 #include "tests/attention/messages.h"
-#include "tests/double/transport_async.h"
+#include "tests/attention/transport_crew.h"
 #include "topo/span_order.h"
 
 static double seconds_of(clockid_t clock)
@@ -194,14 +194,6 @@ Test(digest, has_a_primitive_generator)
 
 /* The check of a transport. */
 
-static span_local *local_of(int32_t ranks, const int32_t *group)
-{
-	span_local *local = NULL;
-
-	cr_assert_eq(span_local_create(ranks, group, &local), SPAN_OK);
-	return local;
-}
-
 static void expect_refused(const span_transport *transport, const char *part)
 {
 	messages_collect();
@@ -237,80 +229,12 @@ Test(transport_check, names_what_is_wrong)
 	EXPECT_REFUSED(test = NULL, "is NULL");
 	EXPECT_REFUSED(wait = NULL, "is NULL");
 	EXPECT_REFUSED(abort = NULL, "is NULL");
+	EXPECT_REFUSED(wait_in_place = NULL, "wait_in_place");
+	EXPECT_REFUSED(release = NULL, "release");
 	span_local_free(local);
 }
 
-/* What both transports promise. Each test below runs once with each. */
-
-struct crew {
-	span_local *local;
-	span_async *async;
-};
-
-static struct crew crew_of(int asynchronous, int32_t ranks)
-{
-	struct crew crew = { NULL, NULL };
-
-	if (asynchronous)
-		span_async_create(&(span_async_options){ .ranks = ranks, .seed = 5 }, &crew.async);
-	else
-		crew.local = local_of(ranks, NULL);
-	return crew;
-}
-
-static span_transport *rank_of(const struct crew *crew, int32_t rank)
-{
-	return crew->async ? span_async_transport(crew->async, rank)
-	                   : span_local_transport(crew->local, rank);
-}
-
-static void crew_free(struct crew *crew)
-{
-	if (crew->async)
-		cr_expect_eq(span_async_outstanding(crew->async), 0);
-	span_async_free(crew->async);
-	span_local_free(crew->local);
-}
-
-#define BOTH(suite, name)                                     \
-	static void name(int asynchronous);                   \
-	Test(suite, local_##name)                             \
-	{                                                     \
-		name(0);                                      \
-	}                                                     \
-	Test(suite, async_##name)                             \
-	{                                                     \
-		name(1);                                      \
-	}                                                     \
-	static void name(int asynchronous)
-
-static const double long_time = 60;
-
-static span_token send_value(span_transport *from, int32_t to, uint32_t channel, uint32_t step,
-                             const int *value)
-{
-	span_message message = { .channel = channel, .step = step, .owner = 77, .origin = 88,
-	                         .epoch = 99, .bytes = sizeof *value, .digest = 111 };
-	span_token token;
-
-	cr_assert_eq(from->post_send(from, to, &message, value, &token), SPAN_OK);
-	return token;
-}
-
-static span_token receive_value(span_transport *to, int32_t from, uint32_t channel, int *value)
-{
-	span_token token;
-
-	cr_assert_eq(to->post_receive(to, from, channel, value, sizeof *value, &token), SPAN_OK);
-	return token;
-}
-
-static span_status wait_for(span_transport *rank, span_token token)
-{
-	span_message message;
-
-	return rank->wait(rank, token, long_time, &message);
-}
+/* What both transports promise. */
 
 BOTH(transport, header_and_data_arrive_whoever_posts_first)
 {
@@ -574,12 +498,6 @@ BOTH(transport, an_abort_ends_posts_and_waits_and_is_told_once_a_rank)
 	cr_assert_eq(messages_with(span_strerror(SPAN_ETIMEOUT)), 2);
 	cr_assert_eq(messages_with(""), 2);
 	crew_free(&crew);
-}
-
-static span_status run(struct crew *crew, span_local_body *body, void *argument)
-{
-	return crew->async ? span_async_run(crew->async, body, argument)
-	                   : span_local_run(crew->local, body, argument);
 }
 
 /* Everyone waits for rank 3, which fails after a while. */

@@ -320,6 +320,16 @@ Test(async, a_wrong_owner_is_the_next_one)
 	cr_assert_arr_eq(outcome.got[1], outcome.sent[1], sizeof outcome.sent[1]);
 }
 
+Test(async, a_short_message_is_the_first_half)
+{
+	struct outcome outcome;
+
+	inject(SPAN_ASYNC_SHORT, &outcome);
+	cr_assert_eq(outcome.came[1].bytes, sizeof outcome.sent[1] / 2);
+	cr_assert_arr_eq(outcome.got[1], outcome.sent[1], sizeof outcome.sent[1] / 2);
+	cr_assert_eq(outcome.got[1][WORDS - 1], SPAN_ASYNC_POISON);
+}
+
 static span_status say_nothing(span_transport *transport, void *argument)
 {
 	(void)transport;

@@ -37,7 +37,9 @@ struct transfer {
 	double due;
 	void *target;              /* of a receive */
 	size_t capacity;
-	void *hidden;              /* what landed, until wait */
+	void *hidden;              /* what landed, until wait or release */
+	int held;                  /* in place */
+	uint64_t hidden_digest;    /* when that began */
 	span_message message;
 };
 
@@ -200,6 +202,12 @@ static void repeat(span_async *async, struct transfer *send, struct transfer *re
 	way->last_message = receive->message;
 }
 
+static void shorten(struct transfer *receive)
+{
+	receive->message.bytes /= 2;
+	receive->hidden = realloc(receive->hidden, receive->message.bytes + 1);
+}
+
 static void damage(span_async *async, const struct transfer *send, struct transfer *receive)
 {
 	uint64_t bits = 8 * receive->message.bytes;
@@ -212,6 +220,8 @@ static void damage(span_async *async, const struct transfer *send, struct transf
 		receive->message.epoch--;
 	else if (send->fault == SPAN_ASYNC_OWNER)
 		receive->message.owner++;
+	else if (send->fault == SPAN_ASYNC_SHORT)
+		shorten(receive);
 	else
 		return;
 	async->faults++;
@@ -461,8 +471,8 @@ static span_status settle(struct seat *seat, struct transfer *mine, double secon
 	                 mine->channel, seconds);
 }
 
-/* Hand over what landed, and see whether the rules were kept. */
-static span_status complete(struct transfer *mine)
+/* See whether the rules were kept for what landed. */
+static span_status check(const struct transfer *mine)
 {
 	if (mine->is_send) {
 		if (span_digest(mine->source, mine->message.bytes) == mine->source_digest)
@@ -478,9 +488,34 @@ static span_status complete(struct transfer *mine)
 		return span_fail(SPAN_EINTEGRITY, "async transport: rank %d: %llu bytes came from "
 		                 "rank %d, %zu were expected at most", mine->to,
 		                 (unsigned long long)mine->message.bytes, mine->from, mine->capacity);
-	if (mine->message.bytes)
-		memcpy(mine->target, mine->hidden, mine->message.bytes);
 	return SPAN_OK;
+}
+
+/* Have a transfer landed and checked; its header becomes *message. The caller holds the lock. */
+static span_status finish(struct seat *seat, struct transfer *mine, double seconds,
+                          span_message *message)
+{
+	span_status status = settle(seat, mine, seconds);
+
+	if (status)
+		withdraw(seat->async, mine);
+	else
+		status = check(mine);
+	if (!status && message)
+		*message = mine->message;
+	return status;
+}
+
+/* The transfer of a token that can be waited for, else NULL. */
+static struct transfer *find_waiting(struct seat *seat, span_token token)
+{
+	struct transfer *mine = find(seat, token);
+
+	if (mine && !mine->held)
+		return mine;
+	span_fail(SPAN_EINVAL, "async transport: rank %d waits for a token that it does not hold or "
+	          "has waited for before", seat->transport.rank);
+	return NULL;
 }
 
 static span_status async_wait(span_transport *self, span_token token, double seconds,
@@ -489,25 +524,68 @@ static span_status async_wait(span_transport *self, span_token token, double sec
 	struct seat *seat = (struct seat *)self;
 	span_async *async = seat->async;
 	struct transfer *mine;
-	span_status status;
+	span_status status = SPAN_EINVAL;
 
 	pthread_mutex_lock(&async->lock);
-	mine = find(seat, token);
+	mine = find_waiting(seat, token);
 	if (mine) {
-		status = settle(seat, mine, seconds);
-		if (status)
-			withdraw(async, mine);
-		else
-			status = complete(mine);
-		if (!status && message)
-			*message = mine->message;
+		status = finish(seat, mine, seconds, message);
+		if (!status && !mine->is_send && mine->message.bytes)
+			memcpy(mine->target, mine->hidden, mine->message.bytes);
 		forget(seat, mine);
-	} else {
-		status = span_fail(SPAN_EINVAL, "async transport: rank %d waits for a token that it "
-		                   "does not hold or has waited for before", self->rank);
 	}
 	pthread_mutex_unlock(&async->lock);
 	return status;
+}
+
+static span_status async_wait_in_place(span_transport *self, span_token token, double seconds,
+                                       span_message *message, const void **data)
+{
+	struct seat *seat = (struct seat *)self;
+	span_async *async = seat->async;
+	struct transfer *mine;
+	span_status status = SPAN_EINVAL;
+
+	pthread_mutex_lock(&async->lock);
+	mine = find_waiting(seat, token);
+	if (mine && (mine->is_send || !data)) {
+		span_fail(status, "async transport: rank %d: wait_in_place needs the token of a "
+		          "receive, and data", self->rank);
+	} else if (mine) {
+		status = finish(seat, mine, seconds, message);
+		if (status) {
+			forget(seat, mine);
+		} else {
+			mine->held = 1;
+			mine->hidden_digest = span_digest(mine->hidden, mine->message.bytes);
+			*data = mine->hidden;
+		}
+	}
+	pthread_mutex_unlock(&async->lock);
+	return status;
+}
+
+static void async_release(span_transport *self, span_token token)
+{
+	struct seat *seat = (struct seat *)self;
+	span_async *async = seat->async;
+	struct transfer *mine;
+
+	pthread_mutex_lock(&async->lock);
+	mine = find(seat, token);
+	if (mine && mine->held) {
+		if (span_digest(mine->hidden, mine->message.bytes) != mine->hidden_digest) {
+			span_fail(SPAN_EINTEGRITY, "async transport: rank %d wrote what it held in "
+			          "place of rank %d", mine->to, mine->from);
+			give_up(seat, SPAN_EINTEGRITY);
+		}
+		poison(mine->hidden, mine->message.bytes);
+		forget(seat, mine);
+	} else {
+		span_fail(SPAN_EINVAL, "async transport: rank %d releases a token that it does not "
+		          "hold in place", self->rank);
+	}
+	pthread_mutex_unlock(&async->lock);
 }
 
 static span_status async_test(span_transport *self, span_token token, int *done)
@@ -539,6 +617,10 @@ static void seat_open(span_async *async, int32_t rank, const pthread_condattr_t 
 		.post_send = async_post_send, .post_receive = async_post_receive,
 		.test = async_test, .wait = async_wait, .abort = async_abort,
 	};
+	if (!async->options.copies_only) {
+		seat->transport.wait_in_place = async_wait_in_place;
+		seat->transport.release = async_release;
+	}
 	seat->async = async;
 	pthread_cond_init(&seat->progress, monotonic);
 }

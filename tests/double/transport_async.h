@@ -4,11 +4,13 @@
  * own, so in another order than posted across pairs and channels, on a thread that belongs to
  * no rank. A receive buffer is poison from post_receive until wait returns; the data waits in
  * storage of the transport's own. A send buffer is read when the message completes, not when
- * it is posted.
+ * it is posted. A receiver that waits in place is given that storage, which is poison again when
+ * it is released.
  *
  * Breaches of the rules for the data of a message (span_transport.h) are found at wait, which
  * then returns SPAN_EINTEGRITY and says so: a sender that wrote its data, a receiver that wrote
- * its buffer. A receiver that read it has read poison.
+ * its buffer. A receiver that read it has read poison. One that wrote what it held in place makes
+ * its release abort everything.
  *
  * One fault can be injected into one message, or one rank made to die. */
 #ifndef SPAN_TRANSPORT_ASYNC_H
@@ -25,6 +27,7 @@ typedef enum {
 	SPAN_ASYNC_DROP,      /* the data never arrives; the sender is told that it did */
 	SPAN_ASYNC_STALE,     /* the header arrives with the epoch before */
 	SPAN_ASYNC_OWNER,     /* the header arrives with the next owner */
+	SPAN_ASYNC_SHORT,     /* the first half of the data arrives, and its header says so */
 	SPAN_ASYNC_DUPLICATE, /* what came before it from the same rank on the same channel comes
 	                       * again in its place; the first message has nothing before it */
 	SPAN_ASYNC_KILL       /* the rank dies: the post fails and all is aborted */
@@ -35,6 +38,7 @@ typedef struct {
 	const int32_t *group;   /* [ranks]; NULL: one group */
 	uint64_t seed;          /* of the delays */
 	double delay;           /* longest, in seconds; 0: 200 microseconds */
+	int32_t copies_only;    /* 1: wait_in_place is not offered */
 	span_async_fault fault;
 	int32_t fault_rank;     /* the rank whose send is hit */
 	int64_t fault_message;  /* which of its sends, in the order of posting, from 0 */

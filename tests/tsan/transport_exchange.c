@@ -31,12 +31,30 @@ static int is_filled(const struct block *block, int value)
 	return 1;
 }
 
+/* Have what was received, in place or not, and compare it. */
+static span_status take(span_transport *self, span_token token, int in_place,
+                        const struct block *in, int value)
+{
+	const void *data = in;
+	span_status status = in_place ? self->wait_in_place(self, token, 60, NULL, &data)
+	                              : self->wait(self, token, 60, NULL);
+
+	if (status)
+		return status;
+	if (!is_filled(data, value))
+		status = SPAN_EINTEGRITY;
+	if (in_place)
+		self->release(self, token);
+	return status;
+}
+
 static span_status exchange_round(span_transport *self, int round, struct block *out,
                                   struct block *in)
 {
 	span_message message = { .channel = (uint32_t)round % SPAN_CHANNELS,
 	                         .bytes = sizeof *out };
 	span_token sends[RANKS], receives[RANKS];
+	span_status status = SPAN_OK;
 	int peer;
 
 	for (peer = 0; peer < RANKS; peer++) {
@@ -46,14 +64,13 @@ static span_status exchange_round(span_transport *self, int round, struct block 
 		    self->post_send(self, peer, &message, &out[peer], &sends[peer]))
 			return SPAN_ECOMM;
 	}
-	for (peer = 0; peer < RANKS; peer++) {
-		if (self->wait(self, receives[peer], 60, NULL) ||
-		    self->wait(self, sends[peer], 60, NULL))
-			return SPAN_ECOMM;
-		if (!is_filled(&in[peer], 1000 * peer + 100 * self->rank + round))
-			return SPAN_EINTEGRITY;
+	for (peer = 0; peer < RANKS && !status; peer++) {
+		status = take(self, receives[peer], (peer + round) % 2, &in[peer],
+		              1000 * peer + 100 * self->rank + round);
+		if (!status)
+			status = self->wait(self, sends[peer], 60, NULL);
 	}
-	return SPAN_OK;
+	return status;
 }
 
 static span_status exchange(span_transport *self, void *argument)
