@@ -71,6 +71,7 @@ static span_status deliver(span_backward_call *call, int32_t t)
 		call->delivery = i;
 		span_pool_run(op->pool, op->options.batch * op->options.kv_heads, span_backward_merge,
 		              call);
+		span_returns_release(op, i);
 		status = span_returns_verify(op, i);
 		if (status == SPAN_OK && delivery->completes &&
 		    op->program->account[delivery->account].hop >= 0)

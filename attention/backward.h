@@ -20,7 +20,7 @@ typedef struct {
 	const span_tensor *dv;
 	int32_t t;                  /* the step */
 	int32_t delivery;           /* being merged */
-	float *delivered;           /* its parts */
+	const float *delivered;     /* its parts */
 } span_backward_call;
 
 /* The row of a tensor where tile `slot` of one head begins. */

@@ -103,26 +103,24 @@ static backward_scratch scratch_of(const span_attention *op, int thread)
 }
 
 /* Add what waits, in slots `stride` floats apart, to what arrived, n floats each, and keep the
- * sum in its slot if it is to wait. Addition commutes, so it may come about in a slot. Returns
- * where it is. */
-static float *merge_sums(const span_attention *op, const span_row_arrival *arrival,
-                         float *arrived, float *slots, int64_t stride, size_t n)
+ * sum in its slot if it is to wait. Sums on their way there come about in `room`, which may be
+ * where they arrived. Returns where the last one is. */
+static const float *merge_sums(const span_attention *op, const span_row_arrival *arrival,
+                               const float *arrived, float *room, float *slots, int64_t stride,
+                               size_t n)
 {
 	const span_merge *merge = &op->program->merge[arrival->merge.first];
 	float *kept = arrival->store < 0 ? NULL : slots + arrival->store * stride;
-	float *sum = arrived;
+	int32_t last = arrival->merge.count - 1;
+	const float *sum = arrived;
 
-	for (int32_t i = 0; i < arrival->merge.count; i++) {
-		float *waiting = slots + merge[i].slot * stride;
+	for (int32_t i = 0; i <= last; i++) {
+		float *to = kept != NULL && i == last ? kept : room;
 
-		if (i == 0 && waiting == kept) {
-			op->kernels->add(waiting, arrived, n);
-			sum = waiting;
-		} else {
-			op->kernels->add(sum, waiting, n);
-		}
+		op->kernels->add(to, sum, slots + merge[i].slot * stride, n);
+		sum = to;
 	}
-	if (kept != NULL && sum != kept)
+	if (kept != NULL && last < 0)
 		span_copy_cold(kept, sum, n * sizeof(float));
 	return sum;
 }
@@ -142,7 +140,7 @@ static void settle_dq(const backward_task *task, const span_row_arrival *arrival
 		int32_t head = task->kv_head * op->group + g;
 		int64_t row = (task->batch * op->options.query_heads + head) * op->tokens +
 		              (int64_t)arrival->row * op->options.tile;
-		const float *sum = merge_sums(op, arrival, dq, waiting + row * op->width,
+		const float *sum = merge_sums(op, arrival, dq, dq, waiting + row * op->width,
 		                              planes * op->tokens * op->width,
 		                              (size_t)rows * (size_t)op->width);
 
@@ -157,12 +155,12 @@ static void settle_dq(const backward_task *task, const span_row_arrival *arrival
 
 /* ---- dK, dV ---- */
 
-/* dK of a part of an account for the task's head; dV follows T rows later. */
-static float *part_of(const backward_task *task, float *account, int64_t part)
+/* Where dK of a part begins for the task's head, in floats; dV follows T rows later. */
+static int64_t part_start(const backward_task *task, int64_t part)
 {
 	const span_attention *op = task->op;
 
-	return account + (size_t)part * (op->memory.part_bytes / sizeof(float)) +
+	return part * (int64_t)(op->memory.part_bytes / sizeof(float)) +
 	       (task->batch * op->options.kv_heads + task->kv_head) * 2 * tile_floats(op);
 }
 
@@ -180,17 +178,19 @@ static void finish_dkv(const backward_task *task, int32_t row, const float *dk, 
 	                        task->call->dv->token_stride);
 }
 
-/* dK and dV of one key tile, dv_offset apart, meet what the account holds. */
+/* dK and dV of one key tile, dv_offset apart, meet what the account holds; `room` for both, as
+ * far apart, may be where they are. */
 static void settle_dkv(const backward_task *task, const span_account *account, float *parts,
-                       const span_row_arrival *arrival, float *dk, int64_t dv_offset)
+                       const span_row_arrival *arrival, const float *dk, float *room,
+                       int64_t dv_offset)
 {
 	const span_attention *op = task->op;
 	size_t n = (size_t)span_slot_rows(op, account->block, arrival->row) * (size_t)op->width;
-	float *slots = part_of(task, parts, arrival->row);
+	float *slots = parts + part_start(task, arrival->row);
 	int64_t stride = account->tiles * (int64_t)(op->memory.part_bytes / sizeof(float));
-	const float *dk_sum = merge_sums(op, arrival, dk, slots, stride, n);
-	const float *dv_sum = merge_sums(op, arrival, dk + dv_offset, slots + tile_floats(op),
-	                                 stride, n);
+	const float *dk_sum = merge_sums(op, arrival, dk, room, slots, stride, n);
+	const float *dv_sum = merge_sums(op, arrival, dk + dv_offset, room + dv_offset,
+	                                 slots + tile_floats(op), stride, n);
 
 	if (arrival->store < 0)
 		finish_dkv(task, arrival->row, dk_sum, dv_sum);
@@ -345,7 +345,7 @@ static void settle_pair(const backward_task *task, span_node query_node, span_no
 		    p >= dkv.plane / tile_floats(op))
 			continue;
 		settle_dkv(task, account, parts, arrival, dkv.data + p * tile_floats(op),
-		           dkv.plane);
+		           dkv.data + p * tile_floats(op), dkv.plane);
 	}
 }
 
@@ -412,14 +412,15 @@ void span_backward_merge(void *context, int64_t number, int thread)
 	const span_delivery *delivery = &program->delivery[call->delivery];
 	const span_account *account = &program->account[delivery->account];
 	float *parts = span_returns_account(call->op, delivery->account);
+	float *room = scratch_of(call->op, thread).dkv;
 
 	for (int32_t i = 0; i < delivery->arrival.count; i++) {
 		const span_row_arrival *arrival = &program->arrival[delivery->arrival.first + i];
-		float *dk = part_of(&task, call->delivered, arrival->part);
+		const float *dk = call->delivered + part_start(&task, arrival->part);
 
-		span_returns_digest_delivery(call->op, call->delivery, task.batch, task.kv_head,
+		span_returns_digest_delivery(call->op, call->delivered, task.batch, task.kv_head,
 		                             arrival->part);
-		settle_dkv(&task, account, parts, arrival, dk, tile_floats(call->op));
+		settle_dkv(&task, account, parts, arrival, dk, room, tile_floats(call->op));
 	}
 	if (delivery->completes)
 		complete_account(&task, delivery->account);

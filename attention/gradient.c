@@ -54,7 +54,7 @@ void span_gradient_give(span_gradient *gradient, struct vector *vector)
 
 void span_gradient_join(span_gradient *gradient, struct vector *left, struct vector *right)
 {
-	gradient->kernels->add(left->value, right->value, gradient->n);
+	gradient->kernels->add(left->value, left->value, right->value, gradient->n);
 	*span_gradient_tokens(gradient, left) += *span_gradient_tokens(gradient, right);
 	span_gradient_give(gradient, right);
 }

@@ -162,14 +162,15 @@ span_status span_returns_step(span_attention *op, int32_t t);
 /* Send on account number `account`, which is complete; nothing when it has no parts, which
  * happens when an order computes on more than the mask lets be seen. */
 span_status span_returns_send(span_attention *op, int32_t account, int32_t t);
-/* Wait for a delivery; *data is its parts. */
-span_status span_returns_receive(span_attention *op, int32_t delivery, float **data);
+/* Wait for a delivery; *parts is where its parts are, to be read until it is released. */
+span_status span_returns_receive(span_attention *op, int32_t delivery, const float **parts);
+void span_returns_release(span_attention *op, int32_t delivery);
 /* A part is digested while it is in cache anyway, one batch and KV head at a time, by whoever
  * writes or reads it last: the first two functions. When all heads of a delivery were digested
  * the third holds header and digests against what was due. */
 void span_returns_digest_account(span_attention *op, int32_t account, int64_t batch,
                                  int32_t kv_head);
-void span_returns_digest_delivery(span_attention *op, int32_t delivery, int64_t batch,
+void span_returns_digest_delivery(span_attention *op, const float *parts, int64_t batch,
                                   int32_t kv_head, int32_t part);
 span_status span_returns_verify(span_attention *op, int32_t delivery);
 span_status span_returns_end(span_attention *op);

@@ -64,18 +64,43 @@ span_status span_pass_give_up(span_attention *op, span_status status)
 	return status;
 }
 
-span_status span_pass_wait(span_attention *op, span_token token, span_message *message,
-                           const char *what)
+/* A wait that began at `start` is over. */
+static span_status waited(span_attention *op, double start, const char *what, span_status status)
 {
-	double start = now();
-	span_status status = op->transport->wait(op->transport, token, op->options.timeout,
-	                                         message);
-
 	op->pass->exposed_seconds += now() - start;
 	if (status == SPAN_OK)
 		return SPAN_OK;
 	span_fail(status, "rank %d: waiting for %s: %s", op->rank, what, span_strerror(status));
 	return span_pass_give_up(op, status);
+}
+
+span_status span_pass_wait(span_attention *op, span_token token, span_message *message,
+                           const char *what)
+{
+	double start = now();
+
+	return waited(op, start, what, op->transport->wait(op->transport, token,
+	                                                   op->options.timeout, message));
+}
+
+span_status span_pass_wait_in_place(span_attention *op, span_token token, span_message *message,
+                                    const char *what, const void *buffer, const void **data)
+{
+	span_transport *transport = op->transport;
+	double start = now();
+
+	*data = buffer;
+	if (transport->wait_in_place == NULL)
+		return span_pass_wait(op, token, message, what);
+	return waited(op, start, what, transport->wait_in_place(transport, token,
+	                                                        op->options.timeout, message,
+	                                                        data));
+}
+
+void span_pass_release(span_attention *op, span_token token)
+{
+	if (op->transport->release != NULL)
+		op->transport->release(op->transport, token);
 }
 
 span_status span_pass_send(span_attention *op, int32_t to, span_message *message,

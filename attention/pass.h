@@ -21,6 +21,12 @@ void span_pass_count(int32_t *waiting, int64_t *most, const span_row_arrival *ar
 span_status span_pass_wait(span_attention *op, span_token token, span_message *message,
                            const char *what);
 
+/* The same of a receive into `buffer` that is read once: *data is where the bytes are until
+ * span_pass_release. Where the transport cannot lend them that is buffer. */
+span_status span_pass_wait_in_place(span_attention *op, span_token token, span_message *message,
+                                    const char *what, const void *buffer, const void **data);
+void span_pass_release(span_attention *op, span_token token);
+
 /* Send, counting bytes by tier; fills in origin and epoch. */
 span_status span_pass_send(span_attention *op, int32_t to, span_message *message,
                            const void *data, span_token *token);

@@ -101,7 +101,7 @@ static void add_rows(span_quadrant *x, span_gradient_rows target, span_gradient_
 			const float *from = source.data + i * source.plane + p * tile_floats(x);
 
 			if (target.written[p])
-				x->kernels->add(to, from, n);
+				x->kernels->add(to, to, from, n);
 			else
 				memcpy(to, from, n * sizeof(float));
 		}

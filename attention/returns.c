@@ -117,10 +117,10 @@ void span_returns_digest_account(span_attention *op, int32_t account, int64_t ba
 	}
 }
 
-void span_returns_digest_delivery(span_attention *op, int32_t delivery, int64_t batch,
+void span_returns_digest_delivery(span_attention *op, const float *parts, int64_t batch,
                                   int32_t kv_head, int32_t part)
 {
-	const char *data = (const char *)delivery_data(op, &op->program->delivery[delivery]);
+	const char *data = (const char *)parts;
 	int64_t plane = batch * op->options.kv_heads + kv_head;
 
 	op->came_digest[part * planes_of(op) + plane] =
@@ -154,22 +154,48 @@ span_status span_returns_send(span_attention *op, int32_t account, int32_t t)
 	return span_pass_send(op, sent->hop, &message, data, &op->return_token[sent->buffer]);
 }
 
-span_status span_returns_receive(span_attention *op, int32_t delivery, float **data)
+/* The header that a delivery must come with, but for step, epoch and digest. */
+static span_message due_message(const span_attention *op, int32_t delivery)
 {
-	*data = delivery_data(op, &op->program->delivery[delivery]);
-	return span_pass_wait(op, op->delivery_token[delivery], &op->delivery_message,
-	                      "gradients");
+	const span_delivery *from = &op->program->delivery[delivery];
+
+	return (span_message){ .channel = SPAN_CHANNEL_RETURN, .origin = (uint32_t)from->from,
+	                       .owner = (uint32_t)op->program->account[from->account].block,
+	                       .bytes = (size_t)from->parts * op->memory.part_bytes };
+}
+
+static span_status check_delivery(span_attention *op, int32_t delivery, uint64_t digest)
+{
+	span_message due = due_message(op, delivery);
+
+	return span_pass_check(op, &op->delivery_message, &due, digest, "dK and dV");
+}
+
+span_status span_returns_receive(span_attention *op, int32_t delivery, const float **parts)
+{
+	const void *data;
+	span_status status = span_pass_wait_in_place(
+		op, op->delivery_token[delivery], &op->delivery_message, "gradients",
+		delivery_data(op, &op->program->delivery[delivery]), &data);
+
+	*parts = data;
+	if (status != SPAN_OK || op->delivery_message.bytes == due_message(op, delivery).bytes)
+		return status;
+	/* The parts are not all there: nothing of it may be read. */
+	span_returns_release(op, delivery);
+	return check_delivery(op, delivery, op->delivery_message.digest);
+}
+
+void span_returns_release(span_attention *op, int32_t delivery)
+{
+	span_pass_release(op, op->delivery_token[delivery]);
 }
 
 span_status span_returns_verify(span_attention *op, int32_t delivery)
 {
-	const span_delivery *from = &op->program->delivery[delivery];
-	span_message due = { .channel = SPAN_CHANNEL_RETURN, .origin = (uint32_t)from->from,
-	                     .owner = (uint32_t)op->program->account[from->account].block,
-	                     .bytes = (size_t)from->parts * op->memory.part_bytes };
+	int32_t parts = op->program->delivery[delivery].parts;
 
-	return span_pass_check(op, &op->delivery_message, &due,
-	                       digest_parts(op, op->came_digest, from->parts), "dK and dV");
+	return check_delivery(op, delivery, digest_parts(op, op->came_digest, parts));
 }
 
 span_status span_returns_end(span_attention *op)

@@ -37,6 +37,8 @@ struct pairs {
 	int64_t shift;       /* row r of the block sees key j of the block iff j <= r + shift */
 	const float *q;      /* [rows][width] */
 	const float *dout;
+	struct ahead next_q;
+	struct ahead next_dout;
 };
 
 static size_t leaf_scratch(int32_t tile, int32_t width, int32_t heads)
@@ -294,15 +296,30 @@ static void block_gradient(const struct backward *b, const struct pairs *x, cons
 	}
 }
 
-static void block_dkv(const struct backward *b, const struct pairs *x,
+static void block_dkv(const struct backward *b, struct pairs *x,
                       const struct key_chains *chains)
 {
 	int64_t first = (int64_t)x->first_key * b->width;
 	struct product dv = keys_end(b, chains, b->leaf->dv + first, b->dv_chain);
 	struct product dk = keys_end(b, chains, b->leaf->dk + first, b->dk_chain);
 
+	dv.ahead = &x->next_dout;
+	dk.ahead = &x->next_q;
 	block_gradient(b, x, b->p, x->dout, &dv);
 	block_gradient(b, x, b->e, x->q, &dk);
+}
+
+/* Have the next row block of the leaf fetched while this one is computed on: dout between the
+ * products for dv, q between those for dk. */
+static void look_ahead_rows(const struct backward *b, struct pairs *x)
+{
+	int left = b->leaf->rows - x->first_row - x->rows;
+	int rows = left < ROW_BLOCK ? left : ROW_BLOCK;
+	int calls = (b->width + PANEL - 1) / PANEL * ((x->keys + BLOCK_ROWS - 1) / BLOCK_ROWS);
+	int64_t at = (int64_t)x->rows * b->width, bytes = b->width * (int64_t)sizeof(float);
+
+	x->next_q = rows_ahead(x->q + at, bytes, bytes, rows, calls);
+	x->next_dout = rows_ahead(x->dout + at, bytes, bytes, rows, calls);
 }
 
 static void row_block(const struct backward *b, struct pairs *x, struct key_chains *chains)
@@ -313,6 +330,7 @@ static void row_block(const struct backward *b, struct pairs *x, struct key_chai
 	x->shift = leaf->shift + x->first_row - x->first_key;
 	x->q = leaf->q + at;
 	x->dout = leaf->dout + at;
+	look_ahead_rows(b, x);
 	if (span_visible(x->rows - 1, x->shift, x->keys)) {
 		block_pairs(b, x);
 		block_dkv(b, x, chains);
@@ -347,8 +365,8 @@ static void key_block(const struct backward *b, int first_key)
 			row_block(b, &x, &chains);
 		}
 	if (!chains.fused && adds) {
-		add(leaf->dk + at, b->dk_chain, (size_t)(seen * b->width));
-		add(leaf->dv + at, b->dv_chain, (size_t)(seen * b->width));
+		add(leaf->dk + at, leaf->dk + at, b->dk_chain, (size_t)(seen * b->width));
+		add(leaf->dv + at, leaf->dv + at, b->dv_chain, (size_t)(seen * b->width));
 	}
 }
 
@@ -363,8 +381,10 @@ static void leaf(const span_backward_leaf *leaf)
 		key_block(&b, j);
 	if (!b.several || leaf->write_dq != SPAN_WRITE_ADD)
 		return;
-	for (int h = 0; h < leaf->heads; h++) /* rows before the first see nothing */
-		add(leaf->dq + h * leaf->dq_head + (int64_t)first * b.width,
-		    b.dq_chain + ((int64_t)h * leaf->tile + first) * b.width,
+	for (int h = 0; h < leaf->heads; h++) { /* rows before the first see nothing */
+		float *dq = leaf->dq + h * leaf->dq_head + (int64_t)first * b.width;
+
+		add(dq, dq, b.dq_chain + ((int64_t)h * leaf->tile + first) * b.width,
 		    (size_t)((leaf->rows - first) * b.width));
+	}
 }

@@ -147,11 +147,6 @@ static void open_tile(struct forward *f, const span_key_tile *tile, int keys)
 	f->v_stride = f->width;
 }
 
-static struct ahead rows_ahead(const void *rows, int64_t stride, int64_t bytes, int keys, int calls)
-{
-	return (struct ahead){ rows, stride, bytes, keys, (keys + calls - 1) / calls };
-}
-
 /* Have the next tile fetched while this one is computed on, its keys between the products with
  * keys, its values between those with values. */
 static void look_ahead(struct forward *f, const span_key_tile *next, int slabs)

@@ -137,8 +137,8 @@ typedef struct {
 
 	void (*leaf)(const span_backward_leaf *leaf);
 
-	/* target += source, n floats. */
-	void (*add)(float *target, const float *source, size_t n);
+	/* target = a + b, n floats; target may be a or b. */
+	void (*add)(float *target, const float *a, const float *b, size_t n);
 
 	/* The value of span_digest. */
 	uint64_t (*digest)(const void *data, size_t n);

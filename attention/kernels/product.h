@@ -25,6 +25,13 @@ struct ahead {
 	int64_t pace;   /* rows at a time */
 };
 
+/* Rows to be fetched in the course of so many calls of fetch. */
+static struct ahead rows_ahead(const void *first, int64_t stride, int64_t bytes, int rows,
+                               int calls)
+{
+	return (struct ahead){ first, stride, bytes, rows, (rows + calls - 1) / calls };
+}
+
 static void fetch(struct ahead *next)
 {
 	for (int64_t i = 0; i < next->pace && next->rows > 0; i++, next->rows--) {

@@ -364,10 +364,10 @@ static void leaf(const span_backward_leaf *leaf)
 	end(leaf->dv, dv_chain, leaf->write_dkv, written * width);
 }
 
-static void add(float *target, const float *source, size_t n)
+static void add(float *target, const float *a, const float *b, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
-		target[i] = target[i] + source[i];
+		target[i] = a[i] + b[i];
 }
 
 const span_kernels span_kernels_ref = {

@@ -63,17 +63,18 @@ static void dot_rows(span_dtype dtype, const void *a, int64_t a_stride, const vo
 	}
 }
 
-static void add(float *target, const float *source, size_t n)
+static void add(float *target, const float *a, const float *b, size_t n)
 {
 	size_t whole = n / W * W;
 
 	for (size_t i = 0; i < whole; i += W) {
 		__builtin_prefetch((const char *)(target + i) + AHEAD, 1);
-		__builtin_prefetch((const char *)(source + i) + AHEAD, 0);
-		v_store(target + i, v_load(target + i) + v_load(source + i));
+		__builtin_prefetch((const char *)(a + i) + AHEAD, 0);
+		__builtin_prefetch((const char *)(b + i) + AHEAD, 0);
+		v_store(target + i, v_load(a + i) + v_load(b + i));
 	}
 	for (size_t i = whole; i < n; i++)
-		target[i] = target[i] + source[i];
+		target[i] = a[i] + b[i];
 }
 
 /* to = right * right_weight + left * left_weight over one row. */

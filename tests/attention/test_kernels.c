@@ -457,7 +457,8 @@ static struct row_results run_rows(const struct row_case *c, guarded_pool *pool,
 	         x.m, x.l, x.o);
 	k->finish(rows, c->head_size, c->left_m, c->left_l, c->left, c->dtype, x.finished,
 	          c->stride, x.lse);
-	k->add(x.sum, c->right, (size_t)(rows * width - 3));
+	k->add(x.sum, x.sum, c->right, (size_t)(rows * width - 3));
+	k->add(x.sum, c->left, x.sum, (size_t)(rows * width - 5));
 	return x;
 }
 

@@ -80,6 +80,12 @@ static void forward(const work *w)
 	}
 }
 
+/* target += source, n floats. */
+static void add_to(const work *w, float *target, const float *source, int64_t n)
+{
+	w->kernels->add(target, target, source, (size_t)n);
+}
+
 /* Gradients of a node of n query tiles from q and a node of n key tiles from k, quadrant by
  * quadrant, so that both reductions follow the tree. */
 static void quadrants(const work *w, int q, int k, int n, float *dq, float *dk, float *dv,
@@ -119,12 +125,12 @@ static void quadrants(const work *w, int q, int k, int n, float *dq, float *dk, 
 			          alone ? write_dkv : a ? SPAN_WRITE_ADD : SPAN_WRITE_SET,
 			          free + half);
 			if (a && !alone && to_dk != dk) {
-				w->kernels->add(dk + b * half, to_dk + b * half, (size_t)half);
-				w->kernels->add(dv + b * half, to_dv + b * half, (size_t)half);
+				add_to(w, dk + b * half, to_dk + b * half, half);
+				add_to(w, dv + b * half, to_dv + b * half, half);
 			}
 		}
 		if (to != dq + a * half)
-			w->kernels->add(dq + a * half, to, (size_t)half);
+			add_to(w, dq + a * half, to, half);
 	}
 }
 
