@@ -87,10 +87,10 @@ struct span_transport {
 	/* Optional, both or neither NULL: data that is read once need not be moved first.
 	 * wait_in_place completes a receive as wait does, but *data is where the bytes are, such as
 	 * the sender's memory or the buffer of the post. They may be read, not written, until
-	 * release, which spends the token; so long the sender's wait lasts, whatever its deadline,
-	 * and a stop of the sender. So a rank that holds data in place computes with it and
-	 * releases it, and neither waits nor aborts in between. After a failure there is nothing to
-	 * release. */
+	 * release, which spends the token, or this rank's own abort. So long the sender's wait
+	 * lasts, whatever its deadline, and a stop of the sender: a rank that holds data in place
+	 * computes with it and releases it, and waits for no send in between. After a failure there
+	 * is nothing to release. */
 	span_status (*wait_in_place)(span_transport *self, span_token token, double seconds,
 	                             span_message *message, const void **data);
 	void (*release)(span_transport *self, span_token token);

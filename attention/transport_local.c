@@ -603,6 +603,21 @@ static span_status local_test(span_transport *self, span_token token, int *done)
 	return SPAN_OK;
 }
 
+/* End the loans of a rank that gives up. What it holds nobody else changes, so no lock is needed to
+ * find it. */
+static void give_all_back(struct port *port)
+{
+	uint32_t i;
+
+	for (i = 0; i < port->pool_used; i++) {
+		struct transfer *transfer = &port->pool[i];
+
+		if (in_use(transfer) && transfer->awaited == AWAITED_IN_PLACE &&
+		    transfer->state == LENT)
+			give_back(port->local, transfer);
+	}
+}
+
 /* Wake every rank. A rank that checked `aborted` before it was set sleeps by the time its
  * lock can be had here, so it does not miss the signal. */
 static void wake_all(span_local *local)
@@ -631,6 +646,7 @@ static void local_abort(span_transport *self, span_status why)
 	}
 	pthread_mutex_unlock(&local->abort_lock);
 	wake_all(local);
+	give_all_back(port);
 	quiesce(port);
 }
 

@@ -263,6 +263,31 @@ Test(in_place, local_senders_that_are_stopped_wait_for_the_release)
 	span_local_free(local);
 }
 
+/* Rank 1 fails while it holds what rank 0 sent, and never releases it. */
+static span_status fail_while_holding(span_transport *self, void *argument)
+{
+	struct loan *loan = argument;
+	int buffer;
+
+	if (self->rank == 0)
+		return lend_and_wait(self, loan);
+	hold(self, receive_value(self, 0, 0, &buffer), NULL);
+	loan->held = 1;
+	nap(20);
+	return SPAN_EPARSE;
+}
+
+Test(in_place, local_ends_the_loans_of_a_rank_that_fails)
+{
+	struct loan loan = { .value = 5, .aborts = 1 };
+	span_local *local = local_of(2, NULL);
+
+	messages_collect();
+	cr_assert_eq(span_local_run(local, fail_while_holding, &loan), SPAN_EPARSE);
+	cr_assert_eq(loan.sender, SPAN_ECOMM);
+	span_local_free(local);
+}
+
 /* A receiver that sleeps when the message is posted. */
 static span_status sleep_until_lent(span_transport *self, void *argument)
 {
