@@ -7,8 +7,10 @@
  * it may be left.
  *
  * Rules for the data of a message: from post_send to the end of its wait the sender does not
- * write it; from post_receive to the end of its wait, or to its release, the receiver neither
- * reads nor writes it. */
+ * write it; from post_receive to the end of its wait the receiver neither reads nor writes it.
+ *
+ * A transport that passes calls on to another one sets every function itself; what it has none for,
+ * of the optional ones, is NULL. */
 #ifndef SPAN_TRANSPORT_H
 #define SPAN_TRANSPORT_H
 
@@ -46,8 +48,8 @@ typedef struct {
 
 typedef struct span_transport span_transport;
 
-/* How many messages a rank may have posted and not waited for: a transport takes as many, and an op
- * whose order needs more is refused at create. */
+/* How many messages a rank may have posted and not waited for, or not released: a transport takes as
+ * many, and an op whose order needs more is refused at create. */
 #define SPAN_TRANSPORT_OUTSTANDING(ranks) (8 * (int64_t)(ranks) + 64)
 
 struct span_transport {
@@ -86,11 +88,13 @@ struct span_transport {
 
 	/* Optional, both or neither NULL: data that is read once need not be moved first.
 	 * wait_in_place completes a receive as wait does, but *data is where the bytes are, such as
-	 * the sender's memory or the buffer of the post. They may be read, not written, until
-	 * release, which spends the token, or this rank's own abort. So long the sender's wait
-	 * lasts, whatever its deadline, and a stop of the sender: a rank that holds data in place
-	 * computes with it and releases it, and waits for no send in between. After a failure there
-	 * is nothing to release. */
+	 * the sender's memory or the buffer of the post, aligned as memory of malloc is. They may be
+	 * read there, not written, until release, which spends the token, or this rank's own abort;
+	 * after it the buffer of the post is undefined. Until then the sender's wait does not
+	 * return, whatever its deadline, nor after an abort any of its posts, waits or its abort. So
+	 * a rank that holds data in place computes with it and releases it, and neither posts nor
+	 * waits in between: two that hold what the other sent would wait for each other. After a
+	 * failure there is nothing to release. */
 	span_status (*wait_in_place)(span_transport *self, span_token token, double seconds,
 	                             span_message *message, const void **data);
 	void (*release)(span_transport *self, span_token token);
@@ -106,7 +110,8 @@ SPAN_API uint64_t span_digest(const void *data, size_t n);
 
 /* The local transport: ranks are threads of one process, and blocks really travel by copy.
  * A message is copied by whichever side first waits for it or tests it once both have posted, or
- * by a post whose partner sleeps; waits sleep, they do not spin, so 64 ranks run on 2 cores. */
+ * by a post whose partner sleeps; to a receiver that waits in place it is lent, if nobody has
+ * copied it before. Waits sleep, they do not spin, so 64 ranks run on 2 cores. */
 typedef struct span_local span_local;
 
 /* ranks 1 to 512; group [ranks], or NULL for one group; copied. A rank may have
@@ -118,7 +123,7 @@ SPAN_API void span_local_free(span_local *local);
 /* The transport of a rank; belongs to local. One thread at a time may use it. */
 SPAN_API span_transport *span_local_transport(span_local *local, int32_t rank);
 
-/* Bytes copied so far by all ranks, inside a group and between groups; of NULL none. */
+/* Bytes received so far by all ranks, inside a group and between groups; of NULL none. */
 SPAN_API void span_local_bytes(const span_local *local, uint64_t *inside, uint64_t *between);
 
 /* Run body(transport, argument) on one thread a rank, each bound to a core of its own when

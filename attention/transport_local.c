@@ -42,17 +42,18 @@ enum { SLOT_BITS = 20, RANK_BITS = 12 };
 
 enum state {
 	QUEUED,    /* waits for its partner */
-	MATCHED,   /* has its partner; who first waits for one of them copies */
+	MATCHED,   /* has its partner; who first waits for one of them copies, or borrows */
 	COPYING,
 	LENT,      /* the receiver reads it where the sender has it */
 	DONE,
 	WITHDRAWN  /* given up before a partner came */
 };
 
+/* What the rank of a transfer wants of it. It may sleep until it has that. */
 enum awaited {
 	NOT_AWAITED,
 	AWAITED,
-	AWAITED_IN_PLACE /* sleeps until it is matched, and wants no copy */
+	AWAITED_IN_PLACE /* no copy; stays so while the rank holds what it received */
 };
 
 /* A posted send or receive. */
@@ -61,7 +62,7 @@ struct transfer {
 	uint32_t generation;   /* odd while in use; so each use has tokens of its own */
 	enum state state;
 	struct transfer *partner; /* once matched */
-	enum awaited awaited;  /* whether its rank sleeps until it is done */
+	enum awaited awaited;  /* written by its rank alone */
 	int is_send;
 	int32_t from;
 	int32_t to;
@@ -69,7 +70,7 @@ struct transfer {
 	const void *source;    /* of a send */
 	void *target;          /* of a receive */
 	size_t capacity;       /* of a receive */
-	span_message message;  /* of a send; of a receive once it is done */
+	span_message message;  /* of a send; of a receive once it is done or lent */
 };
 
 /* Transfers without a partner: all sends or all receives. */
@@ -83,7 +84,8 @@ struct port {
 	span_transport transport; /* first, so that a transport is its port */
 	span_local *local;
 	pthread_mutex_t lock;     /* guards the messages to this rank */
-	pthread_cond_t progress;  /* a transfer of this rank is done, or all is aborted */
+	pthread_cond_t progress;  /* a transfer of this rank is done, or matched where it waits in
+	                           * place, or all is aborted */
 	struct queue *queues;     /* [ranks][SPAN_CHANNELS] by sender */
 	uint64_t inside;          /* bytes received */
 	uint64_t between;
@@ -193,7 +195,7 @@ static span_token token_of(const struct port *port, const struct transfer *trans
 	                     rank << SLOT_BITS | slot };
 }
 
-/* The transfer of a token, which this rank holds until it has waited for it. */
+/* The transfer of a token, which this rank holds until it has waited for it or released it. */
 static span_status find_transfer(const struct port *port, span_token token,
                                  struct transfer **found)
 {
@@ -596,7 +598,8 @@ static span_status local_test(span_transport *self, span_token token, int *done)
 	matched = mine->state == MATCHED && !is_aborted(port->local);
 	if (matched)
 		claim(mine);
-	*done = matched || mine->state >= DONE || is_aborted(port->local);
+	*done = matched || mine->state >= DONE ||
+	        (is_aborted(port->local) && mine->state != LENT);
 	pthread_mutex_unlock(lock);
 	if (matched)
 		deliver(port->local, mine);

@@ -309,7 +309,7 @@ static void block_dkv(const struct backward *b, struct pairs *x,
 	block_gradient(b, x, b->e, x->q, &dk);
 }
 
-/* Have the next row block of the leaf fetched while this one is computed on: dout between the
+/* Have the next row block of the head fetched while this one is computed on: dout between the
  * products for dv, q between those for dk. */
 static void look_ahead_rows(const struct backward *b, struct pairs *x)
 {

@@ -372,7 +372,7 @@ static span_status run_late(struct run *run, const int32_t *group)
 {
 	const attention_case *c = run->c;
 	span_async_options options = { .ranks = c->ranks, .group = group, .seed = c->seed,
-		                       .copies_only = c->seed % 2 };
+		                       .copies_only = c->transport == CASE_LATE_COPIES };
 	span_async *async;
 	span_status status = span_async_create(&options, &async);
 

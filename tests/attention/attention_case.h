@@ -25,7 +25,8 @@ typedef enum {
 
 typedef enum {
 	CASE_LOCAL,
-	CASE_LATE, /* the asynchronous double */
+	CASE_LATE,        /* the asynchronous double */
+	CASE_LATE_COPIES, /* the same without wait_in_place */
 	CASE_TRANSPORTS
 } case_transport;
 

@@ -436,6 +436,7 @@ static struct row_results run_rows(const struct row_case *c, guarded_pool *pool,
 	int width = span_width(c->head_size), rows = c->rows;
 	size_t floats = (size_t)rows * (size_t)width * sizeof(float);
 	size_t row_bytes = (size_t)rows * sizeof(float);
+	size_t sums = (size_t)(rows * width - 3), part = sums / 3;
 	struct row_results x = {
 		.loaded = guarded_take(pool, floats, edge),
 		.delta = guarded_take(pool, row_bytes, edge),
@@ -457,8 +458,9 @@ static struct row_results run_rows(const struct row_case *c, guarded_pool *pool,
 	         x.m, x.l, x.o);
 	k->finish(rows, c->head_size, c->left_m, c->left_l, c->left, c->dtype, x.finished,
 	          c->stride, x.lse);
-	k->add(x.sum, x.sum, c->right, (size_t)(rows * width - 3));
-	k->add(x.sum, c->left, x.sum, (size_t)(rows * width - 5));
+	k->add(x.sum, x.sum, c->right, part);
+	k->add(x.sum + part, c->left + part, x.sum + part, part);
+	k->add(x.sum + 2 * part, c->left + 2 * part, c->right + 2 * part, sums - 2 * part);
 	return x;
 }
 

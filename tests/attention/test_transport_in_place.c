@@ -26,24 +26,23 @@ BOTH(in_place, header_and_data_are_there_until_the_release)
 {
 	struct crew crew = crew_of(asynchronous, 2);
 	span_transport *a = rank_of(&crew, 0), *b = rank_of(&crew, 1);
-	int values[2] = { 123, 456 }, got[2], i;
-	span_token sends[2], receives[2];
-	span_message message = { 0 };
-	const int *data[2];
+	int value = 123, got, sender_first;
+	span_token send = { 0 }, receive;
+	span_message message;
 
-	for (i = 0; i < 2; i++) {
-		sends[i] = send_value(a, 1, SPAN_CHANNEL_RETURN, 4, &values[i]);
-		receives[i] = receive_value(b, 0, SPAN_CHANNEL_RETURN, &got[i]);
-	}
-	for (i = 0; i < 2; i++) /* one rank may hold several */
-		data[i] = hold(b, receives[i], &message);
-	cr_assert_eq(*data[0], 123);
-	cr_assert_eq(*data[1], 456);
-	cr_assert(message.step == 4 && message.owner == 77 && message.origin == 88 &&
-	          message.epoch == 99 && message.bytes == sizeof(int) && message.digest == 111);
-	for (i = 0; i < 2; i++) {
-		b->release(b, receives[i]);
-		cr_assert_eq(wait_for(a, sends[i]), SPAN_OK);
+	for (sender_first = 0; sender_first < 2; sender_first++) {
+		if (sender_first)
+			send = send_value(a, 1, SPAN_CHANNEL_RETURN, 4, &value);
+		receive = receive_value(b, 0, SPAN_CHANNEL_RETURN, &got);
+		if (!sender_first)
+			send = send_value(a, 1, SPAN_CHANNEL_RETURN, 4, &value);
+		message = (span_message){ 0 };
+		cr_assert_eq(*hold(b, receive, &message), 123);
+		cr_assert(message.step == 4 && message.owner == 77 && message.origin == 88 &&
+		          message.epoch == 99 && message.bytes == sizeof(int) &&
+		          message.digest == 111);
+		b->release(b, receive);
+		cr_assert_eq(wait_for(a, send), SPAN_OK);
 	}
 	crew_free(&crew);
 }
@@ -62,8 +61,8 @@ BOTH(in_place, what_came_before_it_and_after_it_is_matched_in_order)
 	}
 	cr_assert_eq(wait_for(b, receives[2]), SPAN_OK);
 	cr_assert_eq(*hold(b, receives[1], &message), 2);
-	cr_assert_eq(wait_for(b, receives[0]), SPAN_OK);
 	b->release(b, receives[1]);
+	cr_assert_eq(wait_for(b, receives[0]), SPAN_OK);
 	cr_assert_eq(got[0], 1);
 	cr_assert_eq(got[2], 3);
 	for (i = 0; i < 3; i++)
@@ -322,8 +321,28 @@ Test(in_place, local_wakes_a_receiver_that_sleeps_and_lends_to_it)
 	span_local_free(local);
 }
 
-/* The double's storage, once released, is poison, and writing it is found out. */
-Test(in_place, async_finds_out_who_writes_what_it_holds)
+/* The double's storage, once released, is poison; writing it, or the buffer of the post, while it is
+ * held is found out. */
+
+Test(in_place, async_has_poison_where_something_was_held)
+{
+	struct crew crew = crew_of(1, 2);
+	span_transport *a = rank_of(&crew, 0), *b = rank_of(&crew, 1);
+	int value = 5, got;
+	span_token send, receive;
+	const int *data;
+
+	send = send_value(a, 1, 0, 0, &value);
+	receive = receive_value(b, 0, 0, &got);
+	data = hold(b, receive, NULL);
+	b->release(b, receive);
+	cr_assert_eq((uint32_t)*data, SPAN_ASYNC_POISON);
+	cr_assert_eq(wait_for(a, send), SPAN_OK);
+	crew_free(&crew);
+}
+
+/* Rank 1 writes what it holds, or where it receives. */
+static void expect_write_noticed(int in_place, const char *what)
 {
 	struct crew crew = crew_of(1, 2);
 	span_transport *a = rank_of(&crew, 0), *b = rank_of(&crew, 1);
@@ -335,9 +354,18 @@ Test(in_place, async_finds_out_who_writes_what_it_holds)
 	send = send_value(a, 1, 0, 0, &value);
 	receive = receive_value(b, 0, 0, &got);
 	data = hold(b, receive, NULL);
-	memset((void *)(uintptr_t)data, 0, sizeof *data);
+	if (in_place)
+		memset((void *)(uintptr_t)data, 0, sizeof *data);
+	else
+		got = 0;
 	b->release(b, receive);
-	cr_assert_eq(messages_with("wrote what it held in place of rank 0"), 1);
+	cr_assert_eq(messages_with(what), 1);
 	cr_assert_eq(wait_for(a, send), SPAN_ECOMM);
 	crew_free(&crew);
+}
+
+Test(in_place, async_finds_out_who_writes_what_it_holds)
+{
+	expect_write_noticed(1, "wrote what it held in place of rank 0");
+	expect_write_noticed(0, "wrote where it receives from rank 0");
 }

@@ -51,11 +51,18 @@ struct way {
 	span_message last_message;
 };
 
+/* What was held in place and is poison now. */
+struct released {
+	struct released *next;
+	void *data;
+};
+
 struct seat {
 	span_transport transport; /* first, so that a transport is its seat */
 	span_async *async;
 	pthread_cond_t progress;
 	struct transfer *own;
+	struct released *released;
 	int64_t sends;
 	int told;
 };
@@ -484,6 +491,9 @@ static span_status check(const struct transfer *mine)
 		return span_fail(SPAN_EINTEGRITY, "async transport: rank %d wrote where it receives "
 		                 "from rank %d before the receive was waited for", mine->to,
 		                 mine->from);
+	if (mine->held && span_digest(mine->hidden, mine->message.bytes) != mine->hidden_digest)
+		return span_fail(SPAN_EINTEGRITY, "async transport: rank %d wrote what it held in "
+		                 "place of rank %d", mine->to, mine->from);
 	if (mine->message.bytes > mine->capacity)
 		return span_fail(SPAN_EINTEGRITY, "async transport: rank %d: %llu bytes came from "
 		                 "rank %d, %zu were expected at most", mine->to,
@@ -565,6 +575,17 @@ static span_status async_wait_in_place(span_transport *self, span_token token, d
 	return status;
 }
 
+/* Poison what was held, and keep it until the end, so that who reads it later finds that. */
+static void keep_poisoned(struct seat *seat, struct transfer *mine)
+{
+	struct released *released = malloc(sizeof *released);
+
+	poison(mine->hidden, mine->message.bytes);
+	*released = (struct released){ .next = seat->released, .data = mine->hidden };
+	seat->released = released;
+	mine->hidden = NULL;
+}
+
 static void async_release(span_transport *self, span_token token)
 {
 	struct seat *seat = (struct seat *)self;
@@ -574,12 +595,9 @@ static void async_release(span_transport *self, span_token token)
 	pthread_mutex_lock(&async->lock);
 	mine = find(seat, token);
 	if (mine && mine->held) {
-		if (span_digest(mine->hidden, mine->message.bytes) != mine->hidden_digest) {
-			span_fail(SPAN_EINTEGRITY, "async transport: rank %d wrote what it held in "
-			          "place of rank %d", mine->to, mine->from);
+		if (check(mine))
 			give_up(seat, SPAN_EINTEGRITY);
-		}
-		poison(mine->hidden, mine->message.bytes);
+		keep_poisoned(seat, mine);
 		forget(seat, mine);
 	} else {
 		span_fail(SPAN_EINVAL, "async transport: rank %d releases a token that it does not "
@@ -663,6 +681,17 @@ static void stop_clock(span_async *async)
 	pthread_join(async->clock, NULL);
 }
 
+static void free_released(struct released *released)
+{
+	while (released) {
+		struct released *next = released->next;
+
+		free(released->data);
+		free(released);
+		released = next;
+	}
+}
+
 void span_async_free(span_async *async)
 {
 	size_t n, i;
@@ -674,6 +703,7 @@ void span_async_free(span_async *async)
 	for (i = 0; i < n; i++) {
 		while (async->seats[i].own)
 			forget(&async->seats[i], async->seats[i].own);
+		free_released(async->seats[i].released);
 		pthread_cond_destroy(&async->seats[i].progress);
 	}
 	for (i = 0; i < n * n * SPAN_CHANNELS; i++)

@@ -4,13 +4,13 @@
  * own, so in another order than posted across pairs and channels, on a thread that belongs to
  * no rank. A receive buffer is poison from post_receive until wait returns; the data waits in
  * storage of the transport's own. A send buffer is read when the message completes, not when
- * it is posted. A receiver that waits in place is given that storage, which is poison again when
- * it is released.
+ * it is posted. A receiver that waits in place is given that storage, which is poison once it is
+ * released.
  *
  * Breaches of the rules for the data of a message (span_transport.h) are found at wait, which
  * then returns SPAN_EINTEGRITY and says so: a sender that wrote its data, a receiver that wrote
- * its buffer. A receiver that read it has read poison. One that wrote what it held in place makes
- * its release abort everything.
+ * its buffer. A receiver that read it has read poison. Who wrote either while holding it in place is
+ * found at release, which aborts everything.
  *
  * One fault can be injected into one message, or one rank made to die. */
 #ifndef SPAN_TRANSPORT_ASYNC_H
