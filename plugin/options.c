@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "plugin/file.h"
 #include "topo/log.h"
 
 /* No file of options comes near. */
@@ -171,12 +172,12 @@ static span_status read_line(struct span_options *options, const char *path, int
 static span_status read_file(struct span_options *options, const char *path)
 {
 	char text[SPAN_OPTION_BYTES + 64];
-	FILE *file = fopen(path, "re");
-	span_status status = SPAN_OK;
+	FILE *file;
+	span_status status = span_file_open("SPAN_CONFIG: ", path, &file);
 	int line = 0;
 
-	if (!file)
-		return span_fail(SPAN_EIO, "SPAN_CONFIG: %.200s: %s", path, strerror(errno));
+	if (status)
+		return status;
 	while (!status && fgets(text, sizeof(text), file)) {
 		if (++line > MAX_LINES)
 			status = span_fail(SPAN_EPARSE, "%.200s:%d:1: more than %d lines", path,

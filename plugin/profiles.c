@@ -4,11 +4,11 @@
 
 #include <dirent.h>
 #include <dlfcn.h>
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "plugin/file.h"
 #include "topo/log.h"
 
 #define PATH_BYTES    4096
@@ -50,11 +50,11 @@ static int find_folder(const char *object, char *folder)
 
 static span_status load(const char *path, span_profile **profile)
 {
-	FILE *file = fopen(path, "re");
-	span_status status;
+	FILE *file;
+	span_status status = span_file_open("profile ", path, &file);
 
-	if (!file)
-		return span_fail(SPAN_EIO, "profile %.300s: %s", path, strerror(errno));
+	if (status)
+		return status;
 	status = span_profile_load(file, path, profile);
 	fclose(file);
 	return status;

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "plugin/file.h"
 #include "topo/log.h"
 #include "topo/span_profile.h"
 
@@ -373,14 +374,14 @@ span_status span_rules_parse(const char *text, size_t bytes, const char *name,
 
 span_status span_rules_load(const char *path, struct span_rules *rules)
 {
-	FILE *file = fopen(path, "re");
+	FILE *file;
 	char *text = NULL;
 	size_t bytes = 0;
-	span_status status;
+	span_status status = span_file_open("", path, &file);
 
 	memset(rules, 0, sizeof(*rules));
-	if (!file)
-		return span_fail(SPAN_EIO, "%.200s: %s", path, strerror(errno));
+	if (status)
+		return status;
 	text = malloc(SPAN_RULES_MAX_BYTES + 1);
 	if (text)
 		bytes = fread(text, 1, SPAN_RULES_MAX_BYTES + 1, file);

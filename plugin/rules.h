@@ -69,7 +69,7 @@ struct span_rules {
 span_status span_rules_parse(const char *text, size_t bytes, const char *name,
                              struct span_rules *rules);
 
-/* The same from a file. SPAN_EIO when it cannot be read. */
+/* The same from a file. SPAN_EIO when it cannot be read or might be waited for (file.h). */
 span_status span_rules_load(const char *path, struct span_rules *rules);
 
 void span_rules_free(struct span_rules *rules);

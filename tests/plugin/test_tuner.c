@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "tests/plugin/cost_tables.h"
@@ -244,6 +245,27 @@ Test(tuner, a_bad_option_or_a_missing_file_and_it_stands_aside)
 		cr_assert_null(context);
 		cr_assert_eq(warnings, 1);
 		cr_assert(strstr(said, "bad.profile:1"), "%s", said);
+	}
+}
+
+/* Nobody writes into it: whoever waited would wait for ever. */
+Test(tuner, does_not_wait_for_a_pipe, .timeout = 30)
+{
+	static const char *const names[] = { "SPAN_RULES", "SPAN_PROFILE", "SPAN_CONFIG" };
+	const char *pipe = write_file("pipe.profile", "");
+
+	cr_assert_eq(remove(pipe), 0);
+	cr_assert_eq(mkfifo(pipe, 0600), 0);
+	for (int i = 0; i < 3; i++) {
+		char message[512];
+
+		setenv(names[i], pipe, 1);
+		snprintf(message, sizeof(message),
+		         "SPAN: %s%s: a folder, pipe or socket; a regular file is accepted; "
+		         "NCCL decides everything",
+		         i == 0 ? "" : i == 1 ? "profile " : "SPAN_CONFIG: ", pipe);
+		assert_stands_aside(message, 1);
+		unsetenv(names[i]);
 	}
 }
 
