@@ -244,6 +244,7 @@ check_options()
 	try "no value" refused "--steps: a value is missing" train --steps
 	try "a word" refused "ring: only options" train ring
 	try "no text" refused "--text nothing: No such file" train --text nothing
+	try "a text without an end" refused "--text /dev/zero: more than 1024 MiB" train --text /dev/zero
 	try "a short text" refused "--text one: holds 1 bytes" train --text one
 	try "no folder" refused "--svg no/a.svg: its folder: No such" train --svg no/a.svg
 	try "help" train --help

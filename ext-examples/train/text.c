@@ -27,9 +27,12 @@ static int append_file(const char *path, struct text *text)
 	int failed = file == NULL;
 
 	while (!failed && (n = fread(buffer, 1, sizeof buffer, file)) > 0)
-		failed = append(text, buffer, n) != 0;
+		failed = append(text, buffer, n) != 0 || text->length > TEXT_MOST_BYTES;
 	failed = failed || ferror(file);
-	if (failed)
+	if (text->length > TEXT_MOST_BYTES)
+		complain("--text %s: more than %d MiB, and all of it is kept in memory", path,
+		         TEXT_MOST_BYTES >> 20);
+	else if (failed)
 		complain("--text %s: %s", path, strerror(errno));
 	if (file != NULL)
 		fclose(file);

@@ -5,13 +5,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define TEXT_MOST_BYTES (1 << 30) /* a device such as /dev/zero has no end */
+
 struct text {
 	uint8_t *bytes;
 	size_t length;
 };
 
 /* Read a file; or a folder: its regular files one after another, sorted by the bytes of
- * their names, links and folders left out. Returns 0, or -1 with the reason said. */
+ * their names, links and folders left out. At most TEXT_MOST_BYTES.
+ * Returns 0, or -1 with the reason said. */
 int text_load(const char *path, struct text *text);
 void text_free(struct text *text);
 
