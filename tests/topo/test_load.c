@@ -1,8 +1,9 @@
-/* Loading a topology in a process with a locale of its own. */
+/* Loading a topology: options of another size, and a process with a locale of its own. */
 #include <criterion/criterion.h>
 #include <locale.h>
 #include <string.h>
 
+#include "tests/topo/log_capture.h"
 #include "topo/span_topo.h"
 
 static void take_a_comma(void)
@@ -61,4 +62,23 @@ Test(load, a_comma_for_a_point_in_the_locale_changes_nothing)
 	span_topo_free(topo);
 	cr_assert_neq(span_topo_load("nowhere", NULL, &topo), SPAN_OK);
 	cr_assert_str_eq(localeconv()->decimal_point, ",", "the caller's locale was changed");
+}
+
+/* Left out, or of another version of the library: what it asks for cannot be known. */
+Test(load, options_of_another_size_are_refused)
+{
+	static const char line[] = "synthetic:gpus:2";
+	span_topo_options options = { .as_nccl = 1 };
+	const size_t sizes[] = { 0, sizeof(size_t), sizeof(options) + 8 };
+	span_topo *topo = NULL;
+
+	log_capture();
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
+		options.size = sizes[i];
+		cr_expect_eq(span_topo_load(line, &options, &topo), SPAN_EINVAL);
+		cr_expect_eq(span_topo_load(NULL, &options, &topo), SPAN_EINVAL);
+		cr_expect_eq(span_topo_parse(line, strlen(line), "line", &options, &topo), SPAN_EINVAL);
+		cr_expect(strstr(log_captured(), "options->size is"), "%s", log_captured());
+		cr_expect_null(topo);
+	}
 }

@@ -7,12 +7,9 @@
 #include "topo/log.h"
 #include "topo/read/reader.h"
 
-/* Until each reader is in the tree. */
-
 static bool wants_nccl(const span_topo_options *options)
 {
-	return options && options->size >= offsetof(span_topo_options, as_nccl) + sizeof(int) &&
-	       options->as_nccl;
+	return options && options->as_nccl;
 }
 
 span_status source_read(const struct source *source, span_topo **topo)
@@ -155,6 +152,15 @@ static span_status load_source(const char *source, const span_topo_options *opti
 	return load_file(source, options, topo);
 }
 
+static span_status check_options(const span_topo_options *options)
+{
+	if (!options || options->size == sizeof(*options))
+		return SPAN_OK;
+	return span_fail(SPAN_EINVAL,
+	                 "topology: options->size is %zu; this library knows options of %zu bytes",
+	                 options->size, sizeof(*options));
+}
+
 /* --- in the caller's locale ----------------------------------------------------------------- */
 
 /* Sources have a point in their numbers, and the caller's locale may have a comma. The locale of this
@@ -178,8 +184,10 @@ span_status span_topo_parse(const char *text, size_t bytes, const char *name,
                             const span_topo_options *options, span_topo **topo)
 {
 	locale_t plain, before = (locale_t)0;
-	span_status status = begin_plain(&plain, &before);
+	span_status status = check_options(options);
 
+	if (!status)
+		status = begin_plain(&plain, &before);
 	if (status)
 		return status;
 	status = parse_text(text, bytes, name, options, topo);
@@ -191,8 +199,10 @@ span_status span_topo_load(const char *source, const span_topo_options *options,
                            span_topo **topo)
 {
 	locale_t plain, before = (locale_t)0;
-	span_status status = begin_plain(&plain, &before);
+	span_status status = check_options(options);
 
+	if (!status)
+		status = begin_plain(&plain, &before);
 	if (status)
 		return status;
 	status = load_source(source, options, topo);
