@@ -5,7 +5,9 @@
 #: O=build          where everything is built
 #: SAN=address,...  build with sanitizers, in a folder of its own
 #: V=1              show the commands
-#: CC CFLAGS LDFLAGS prefix bindir libdir includedir mandir DESTDIR   as usual
+#: CC AR OBJCOPY CFLAGS LDFLAGS PKG_CONFIG   as usual
+#: prefix bindir libdir includedir mandir DESTDIR   as usual
+#: JOBS=2           how many jobs at once without make -j; default: one a processor
 #: ARGS='--help'    arguments of the trainer (run)
 #: TEXT=path        what it learns to read (run)
 #: FILTER='order/*' which tests, as suite/name (test, test-full)
@@ -23,6 +25,7 @@ includedir ?= $(prefix)/include
 bindir ?= $(prefix)/bin
 mandir ?= $(prefix)/share/man
 PKG_CONFIG ?= pkg-config
+OBJCOPY ?= objcopy
 JOBS ?= $(shell nproc 2>/dev/null || echo 1)
 
 # --- version, from the public header -----------------------------------------------------
@@ -96,7 +99,7 @@ $(O)/obj/tests/%.o: OWN = -DSPAN_TEST_DATA='"$(CURDIR)/tests/data"'
 
 Q := $(if $(V),,@)
 say = @$(if $(V),:,printf '  %-5s %s\n' $(1) $(2))
-MAKE_AGAIN = +@$(MAKE) --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(JOBS))
+MAKE_AGAIN = +@$(MAKE) --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j$(JOBS))
 
 all: $(LIBS) $(PROGRAMS) $(PLUGIN) ## the library, the programs, the plugin (default)
 trainer: $(TRAINER) ## the training example alone
@@ -112,8 +115,15 @@ $(O)/flags: always
 	@mkdir -p $(@D)
 	@echo '$(COMMANDS)' | cmp -s - $@ || echo '$(COMMANDS)' >$@
 
+# Hidden names are hidden in the archive as well: one object, in which they are local.
 $(O)/libspan.a: $(call objects,$(LIB_SRC))
 	$(call say,AR,$@)
+	$(Q)$(CC) -r -nostdlib $^ -o $(O)/span.o
+	$(Q)$(OBJCOPY) --localize-hidden $(O)/span.o
+	$(Q)rm -f $@ && $(AR) rcs $@ $(O)/span.o
+
+# The same objects for our programs and tests, which see what is hidden.
+$(O)/libspan-inside.a: $(call objects,$(LIB_SRC))
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
 $(O)/libspan.so: $(call objects,$(LIB_SRC))
@@ -128,9 +138,9 @@ define link
 	$(Q)$(CC) $(ALL_LDFLAGS) $^ -o $@ $(1) $(LIB_LDLIBS)
 endef
 
-$(O)/span-topo: $(call objects,$(TOPO_TOOL_SRC)) $(O)/libspan.a
+$(O)/span-topo: $(call objects,$(TOPO_TOOL_SRC)) $(O)/libspan-inside.a
 	$(call link)
-$(O)/span-tune: $(call objects,$(TUNE_SRC) $(PLUGIN_SRC)) $(O)/libspan.a
+$(O)/span-tune: $(call objects,$(TUNE_SRC) $(PLUGIN_SRC)) $(O)/libspan-inside.a
 	$(call link)
 
 # NCCL's symbols and nothing else; everything resolved at load time.
@@ -140,7 +150,7 @@ $(O)/libnccl-tuner-span.so: $(call objects,$(PLUGIN_SRC) $(PLUGIN_CARRIES)) plug
 		$(if $(SAN),,-Wl,-z,defs) $(ALL_LDFLAGS) $(filter %.o,$^) -o $@ -ldl -lm
 	$(Q)ln -sf $(@F) $(O)/libnccl-profiler-span.so
 
-$(RUNNER): $(call objects,$(TEST_SRC) $(PLUGIN_SRC)) $(O)/libspan.a
+$(RUNNER): $(call objects,$(TEST_SRC) $(PLUGIN_SRC)) $(O)/libspan-inside.a
 	$(call link,$(CRITERION))
 
 # An archive, so that a plain program gets only what it calls, and no Criterion.
@@ -148,11 +158,11 @@ $(O)/tests/helpers.a: $(call objects,$(HELPER_SRC) $(PLUGIN_SRC))
 	@mkdir -p $(@D)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
-$(PLAIN): $(O)/tests/%: $(O)/obj/tests/tsan/%.o $(O)/tests/helpers.a $(O)/libspan.a
+$(PLAIN): $(O)/tests/%: $(O)/obj/tests/tsan/%.o $(O)/tests/helpers.a $(O)/libspan-inside.a
 	$(call link)
 
 $(BENCH): $(O)/bench/%: $(O)/obj/tests/bench/%.o $(call objects,$(BENCH_HELPER)) \
-		$(O)/tests/helpers.a $(O)/libspan.a
+		$(O)/tests/helpers.a $(O)/libspan-inside.a
 	$(call link)
 
 # The examples see nothing but what `make install` puts down.
@@ -207,7 +217,8 @@ now-bench: $(BENCH)
 # --- check -------------------------------------------------------------------------------
 
 again = script $(MAKE) --no-print-directory
-check: deps ## all of the checks below
+check: deps ## all of the checks below; a tool that cannot be installed is skipped by name
+	@CC='$(CC)' PKG_CONFIG='$(PKG_CONFIG)' tests/deps.sh run test check || :
 	+@O=$(O) tests/run -o $(O)/logs-check "$(again) layers" "$(again) format-check" \
 		"$(again) static" "$(again) test-install" "$(again) test-asan" \
 		"$(again) test-tsan" "$(again) test-valgrind" "$(again) fuzz SECONDS=5"
@@ -285,7 +296,7 @@ uninstall: ## take them away again
 	clean config help now-run now-test now-plain now-bench now-bench-peers
 found = $(shell $(PKG_CONFIG) --modversion $(1) 2>/dev/null || echo "not found: $(2)")
 clean: ## remove what was built
-	rm -rf $(O)
+	rm -rf $(O) $(O)-address-undefined $(O)-thread
 
 config: ## what was found on this machine
 	@echo "span        $(VERSION), soname $(SONAME), built in $(O)"
