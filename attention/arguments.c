@@ -54,10 +54,10 @@ static span_status check_kind(const span_attention_options *options)
 		return span_fail(SPAN_EINVAL,
 		                 "%s: dtype is %d; SPAN_F32, SPAN_BF16 and SPAN_F16 are possible",
 		                 create, (int)options->dtype);
-	if (!(isfinite(options->scale) && options->scale >= 0))
+	if (!(isfinite(span_scale_log2(options->scale)) && options->scale >= 0))
 		return span_fail(SPAN_EINVAL,
-		                 "%s: scale is %g; a positive number, or 0 for 1 / sqrt(head_size), "
-		                 "is needed", create, (double)options->scale);
+		                 "%s: scale is %g; a positive number up to 2e38, or 0 for "
+		                 "1 / sqrt(head_size), is needed", create, (double)options->scale);
 	if (options->mask.size != 0 && options->mask.size != sizeof(span_mask))
 		return span_fail(SPAN_EINVAL, "%s: mask.size is %zu; sizeof(span_mask) is %zu",
 		                 create, options->mask.size, sizeof(span_mask));
@@ -74,6 +74,10 @@ static span_status check_kind(const span_attention_options *options)
 		return span_fail(SPAN_EINVAL,
 		                 "%s: mask.size is 0 with mask.kind %d; set it to sizeof(span_mask)",
 		                 create, (int)options->mask.kind);
+	if (options->layout != SPAN_LAYOUT_CONTIGUOUS && options->layout != SPAN_LAYOUT_ZIGZAG)
+		return span_fail(SPAN_EINVAL,
+		                 "%s: layout is %d; contiguous (0) and zigzag (1) are possible",
+		                 create, (int)options->layout);
 	if (options->numerics != SPAN_NUMERICS_CANONICAL &&
 	    options->numerics != SPAN_NUMERICS_SCHEDULE)
 		return span_fail(SPAN_EINVAL,

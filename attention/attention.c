@@ -149,8 +149,8 @@ static size_t most_parts(const span_attention *op)
 	int32_t most = 1;
 
 	for (int32_t i = 0; i < program->accounts; i++)
-		if (program->account[i].parts > most)
-			most = program->account[i].parts;
+		if (program->account[i].part.count > most)
+			most = program->account[i].part.count;
 	for (int32_t i = 0; i < program->deliveries; i++)
 		if (program->delivery[i].parts > most)
 			most = program->delivery[i].parts;
@@ -220,7 +220,7 @@ static void plan_bytes(const span_attention *op, int backward, span_pass_statist
 	}
 	for (int32_t i = 0; i < program->accounts && backward; i++) {
 		const span_account *account = &program->account[i];
-		uint64_t bytes = (uint64_t)account->parts * op->memory.part_bytes;
+		uint64_t bytes = (uint64_t)account->part.count * op->memory.part_bytes;
 
 		if (account->hop < 0)
 			continue;
@@ -344,8 +344,8 @@ static span_status plan(span_attention *op)
 	options->tile = span_layout_tile(op->layout);
 	op->tokens = span_layout_rank_tokens(op->layout, op->rank);
 	op->width = span_width(options->head_size);
-	op->group = options->query_heads / options->kv_heads;
-	op->scale_log2 = (float)(options->scale * 1.4426950408889634);
+	op->heads_per_kv = options->query_heads / options->kv_heads;
+	op->scale_log2 = span_scale_log2(options->scale);
 	status = make_order(op);
 	visible = visible_of(op);
 	if (status == SPAN_OK)

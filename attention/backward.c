@@ -7,8 +7,6 @@
 #include "topo/log.h"
 
 /* lse is a natural logarithm, the kernels think in base 2: log2(e) in f32. */
-#define LOG2_E 1.44269502f
-
 /* Whether the leaves can read dout where the caller has it: f32 rows of whole vectors without
  * gaps, heads as far apart as those of the scaled q. */
 static int dout_in_place(const span_attention *op, const span_tensor *dout)
@@ -48,11 +46,8 @@ static void prepare_task(void *context, int64_t task, int thread)
 	                      call->out->token_stride, dout, call->dout->token_stride, rows,
 	                      op->options.head_size,
 	                      (float *)(op->workspace + op->memory.delta) + row);
-	for (int32_t r = 0; r < rows; r++) {
-		float lse = call->lse[row + r];
-
-		lse2[r] = lse == -INFINITY ? INFINITY : lse * LOG2_E;
-	}
+	for (int32_t r = 0; r < rows; r++)
+		lse2[r] = span_lse_log2(call->lse[row + r]);
 }
 
 /* Merge the deliveries that were posted in step t - 1. */
@@ -107,13 +102,12 @@ static span_status backward_step(span_backward_call *call, int32_t t)
 static span_status run_backward(span_backward_call *call, void *workspace)
 {
 	span_attention *op = call->op;
-	span_status status = span_gather_begin(op, call->k, call->v, workspace);
+	span_status status = SPAN_OK;
 
-	if (status == SPAN_OK)
-		status = span_returns_begin(op);
-	if (status == SPAN_OK)
-		span_pool_run(op->pool, (int64_t)op->program->tiles * op->options.batch *
-		              op->options.query_heads, prepare_task, call);
+	span_gather_begin(op, call->k, call->v, workspace);
+	span_returns_begin(op);
+	span_pool_run(op->pool, (int64_t)op->program->tiles * op->options.batch *
+	              op->options.query_heads, prepare_task, call);
 	for (int32_t t = 0; t < op->program->steps && status == SPAN_OK; t++)
 		status = backward_step(call, t);
 	if (status == SPAN_OK)

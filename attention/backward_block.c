@@ -6,9 +6,6 @@
 #include "attention/copy.h"
 #include "attention/quadrant.h"
 
-/* dK comes about against q in base 2: ln(2) in f32 makes it one against the natural scores. */
-#define LN_2 0.693147182f
-
 /* One task: one batch and KV head. */
 typedef struct {
 	const span_backward_call *call;
@@ -34,7 +31,20 @@ typedef struct {
 	const float **keys;     /* [tiles of a block] K of each, in k or where it came */
 } backward_scratch;
 
-enum { SCRATCH_PARTS = 11 };
+enum {
+	PART_K,
+	PART_PACKED_K,
+	PART_PACKED_V,
+	PART_VALUE,
+	PART_DQ,
+	PART_DKV,
+	PART_DQ_WRITTEN,
+	PART_DKV_WRITTEN,
+	PART_TEMPORARIES,
+	PART_LEAF,
+	PART_KEYS,
+	SCRATCH_PARTS
+};
 
 static int64_t tile_floats(const span_attention *op)
 {
@@ -50,18 +60,18 @@ static size_t part_sizes(const span_attention *op, size_t bytes[SCRATCH_PARTS])
 	size_t own = (size_t)op->program->tiles;
 	size_t total = 0;
 
-	bytes[0] = block * tile;
-	bytes[1] = bytes[2] = block * packed;
-	bytes[3] = tile;
-	bytes[4] = (size_t)op->group * own * tile;
-	bytes[5] = 2 * block * tile;
-	bytes[6] = own;
-	bytes[7] = block;
-	bytes[8] = op->program->schedule ? 0
-		: (size_t)span_quadrant_floats((int64_t)own, (int64_t)block, op->group,
+	bytes[PART_K] = block * tile;
+	bytes[PART_PACKED_K] = bytes[PART_PACKED_V] = block * packed;
+	bytes[PART_VALUE] = tile;
+	bytes[PART_DQ] = (size_t)op->heads_per_kv * own * tile;
+	bytes[PART_DKV] = 2 * block * tile;
+	bytes[PART_DQ_WRITTEN] = own;
+	bytes[PART_DKV_WRITTEN] = block;
+	bytes[PART_TEMPORARIES] = op->program->schedule ? 0
+		: (size_t)span_quadrant_floats((int64_t)own, (int64_t)block, op->heads_per_kv,
 		                               tile_floats(op)) * sizeof(float);
-	bytes[9] = op->kernels->leaf_scratch(op->options.tile, op->width, op->group);
-	bytes[10] = block * sizeof(const float *);
+	bytes[PART_LEAF] = op->kernels->leaf_scratch(op->options.tile, op->width, op->heads_per_kv);
+	bytes[PART_KEYS] = block * sizeof(const float *);
 	for (int i = 0; i < SCRATCH_PARTS; i++) {
 		bytes[i] = span_align(bytes[i]);
 		total += bytes[i];
@@ -88,22 +98,22 @@ static backward_scratch scratch_of(const span_attention *op, int thread)
 		at += bytes[i];
 	}
 	return (backward_scratch){
-		.k = (float *)part[0],
-		.packed_k = (float *)part[1],
-		.packed_v = (float *)part[2],
-		.value = (float *)part[3],
-		.dq = (float *)part[4],
-		.dkv = (float *)part[5],
-		.dq_written = (uint8_t *)part[6],
-		.dkv_written = (uint8_t *)part[7],
-		.temporaries = (float *)part[8],
-		.leaf = part[9],
-		.keys = (const float **)part[10],
+		.k = (float *)part[PART_K],
+		.packed_k = (float *)part[PART_PACKED_K],
+		.packed_v = (float *)part[PART_PACKED_V],
+		.value = (float *)part[PART_VALUE],
+		.dq = (float *)part[PART_DQ],
+		.dkv = (float *)part[PART_DKV],
+		.dq_written = (uint8_t *)part[PART_DQ_WRITTEN],
+		.dkv_written = (uint8_t *)part[PART_DKV_WRITTEN],
+		.temporaries = (float *)part[PART_TEMPORARIES],
+		.leaf = part[PART_LEAF],
+		.keys = (const float **)part[PART_KEYS],
 	};
 }
 
 /* Add what waits, in slots `stride` floats apart, to what arrived, n floats each, and keep the
- * sum in its slot if it is to wait. Sums on their way there come about in `room`, which may be
+ * sum in its slot if it is to wait. Sums on their way there are made in `room`, which may be
  * where they arrived. Returns where the last one is. */
 static const float *merge_sums(const span_attention *op, const span_row_arrival *arrival,
                                const float *arrived, float *room, float *slots, int64_t stride,
@@ -136,8 +146,8 @@ static void settle_dq(const backward_task *task, const span_row_arrival *arrival
 	int64_t planes = op->options.batch * op->options.query_heads;
 	float *waiting = (float *)(op->workspace + op->memory.pending_o);
 
-	for (int32_t g = 0; g < op->group; g++, dq += plane) {
-		int32_t head = task->kv_head * op->group + g;
+	for (int32_t g = 0; g < op->heads_per_kv; g++, dq += plane) {
+		int32_t head = task->kv_head * op->heads_per_kv + g;
 		int64_t row = (task->batch * op->options.query_heads + head) * op->tokens +
 		              (int64_t)arrival->row * op->options.tile;
 		const float *sum = merge_sums(op, arrival, dq, dq, waiting + row * op->width,
@@ -170,7 +180,7 @@ static void finish_dkv(const backward_task *task, int32_t row, const float *dk, 
 	const span_attention *op = task->op;
 	int32_t rows = span_slot_rows(op, op->rank, row);
 
-	op->kernels->store_rows(dk, rows, op->options.head_size, LN_2, op->options.dtype,
+	op->kernels->store_rows(dk, rows, op->options.head_size, SPAN_LN2, op->options.dtype,
 	                        span_tensor_row(op, task->call->dk, task->batch, task->kv_head, row),
 	                        task->call->dk->token_stride);
 	op->kernels->store_rows(dv, rows, op->options.head_size, 1, op->options.dtype,
@@ -263,14 +273,14 @@ static const float *dout_rows(const backward_task *task, int64_t row)
 
 	if (task->call->dout_in_place)
 		return (const float *)span_tensor_row(op, task->call->dout, task->batch,
-		                                      task->kv_head * op->group, 0);
+		                                      task->kv_head * op->heads_per_kv, 0);
 	return (const float *)(op->workspace + op->memory.dout) + row * op->width;
 }
 
 static span_quadrant make_quadrant(const backward_task *task, const backward_scratch *scratch)
 {
 	const span_attention *op = task->op;
-	int64_t row = (task->batch * op->options.query_heads + task->kv_head * op->group) *
+	int64_t row = (task->batch * op->options.query_heads + task->kv_head * op->heads_per_kv) *
 	              op->tokens;
 
 	return (span_quadrant){
@@ -281,7 +291,7 @@ static span_quadrant make_quadrant(const backward_task *task, const backward_scr
 		.temporaries = scratch->temporaries,
 		.leaf = {
 			.head_size = op->options.head_size,
-			.heads = op->group,
+			.heads = op->heads_per_kv,
 			.tile = op->options.tile,
 			.q = (const float *)(op->workspace + op->memory.query) + row * op->width,
 			.dout = dout_rows(task, row),
@@ -355,7 +365,7 @@ static void compute_pair(const backward_task *task, const backward_scratch *scra
 {
 	const span_attention *op = task->op;
 	int64_t q_first, q_end, k_first, k_end;
-	span_gradient_rows dq = { .data = scratch->dq, .planes = op->group,
+	span_gradient_rows dq = { .data = scratch->dq, .planes = op->heads_per_kv,
 	                          .written = scratch->dq_written };
 	span_gradient_rows dkv = { .data = scratch->dkv, .planes = 2,
 	                           .written = scratch->dkv_written };
@@ -368,8 +378,7 @@ static void compute_pair(const backward_task *task, const backward_scratch *scra
 	memset(dkv.written, 0, (size_t)(k_end - k_first));
 	span_quadrant_run(quadrant, q_first, q_end, k_first, k_end, dq, dkv,
 	                  op->program->schedule);
-	if (task->counts)
-		task->op->count[task->thread].pairs += quadrant->pairs;
+	task->op->count[task->thread].pairs += quadrant->pairs * op->heads_per_kv;
 	if (quadrant->pairs > 0)
 		settle_pair(task, query_node, key_node, dq, q_first, dkv, k_first);
 }

@@ -2,21 +2,15 @@
 #include "attention/span_block.h"
 
 #include <math.h>
+#include <stdio.h>
+#include "attention/align.h"
 #include "attention/check.h"
 #include "attention/kernels/kernel.h"
 #include "topo/log.h"
 
-#define LOG2_E 1.44269502f
-#define LN_2 0.693147182f
-
 int32_t span_block_width(int32_t head_size)
 {
-	return span_width(head_size);
-}
-
-static size_t round_up(size_t bytes)
-{
-	return (bytes + 63) / 64 * 64;
+	return head_size < 1 || head_size > 256 ? 0 : span_width(head_size);
 }
 
 /* The tile that a block's scratch is sized for: a power of two that holds its keys and rows. */
@@ -67,8 +61,9 @@ static span_status check_block(const span_block *block, const char *function)
 	if (span_dtype_bytes(block->dtype) == 0)
 		return span_fail(SPAN_EINVAL, "%s: dtype is %d; f32, bf16 and f16 are possible",
 		                 function, (int)block->dtype);
-	if (!(isfinite(block->scale) && block->scale >= 0))
-		return span_fail(SPAN_EINVAL, "%s: scale is %g; a positive number or 0 is needed",
+	if (!(isfinite(span_scale_log2(block->scale)) && block->scale >= 0))
+		return span_fail(SPAN_EINVAL,
+		                 "%s: scale is %g; a positive number up to 2e38, or 0, is needed",
 		                 function, (double)block->scale);
 	return SPAN_OK;
 }
@@ -76,9 +71,20 @@ static span_status check_block(const span_block *block, const char *function)
 static span_status check_partial(const char *function, const char *name,
                                  const span_partial *partial)
 {
-	if (partial == NULL || partial->o == NULL || partial->m == NULL || partial->l == NULL)
-		return span_fail(SPAN_EINVAL, "%s: %s, or an array of it, is NULL", function, name);
-	return SPAN_OK;
+	const float *arrays[3];
+	span_status status = SPAN_OK;
+	char member[64];
+
+	if (partial == NULL)
+		return span_fail(SPAN_EINVAL, "%s: %s is NULL", function, name);
+	arrays[0] = partial->o;
+	arrays[1] = partial->m;
+	arrays[2] = partial->l;
+	for (int i = 0; i < 3 && status == SPAN_OK; i++) {
+		snprintf(member, sizeof(member), "%s->%c", name, "oml"[i]);
+		status = span_check_floats(function, member, arrays[i]);
+	}
+	return status;
 }
 
 /* One argument of a function here, and what it must be. */
@@ -135,7 +141,7 @@ static float scale_of(const span_block *block)
 
 static float scale_log2(const span_block *block)
 {
-	return (float)(scale_of(block) * 1.4426950408889634);
+	return span_scale_log2(scale_of(block));
 }
 
 /* Row r of the queries sees keys 0 .. r + shift. */
@@ -169,53 +175,76 @@ typedef struct {
 	float *packed_k;
 	float *packed_v;
 	char *leaf;
-	size_t bytes;
 } block_scratch;
 
-static block_scratch lay_out(const span_block *block, const span_kernels *kernels, char *base)
-{
-	size_t width = (size_t)span_width(block->head_size);
-	size_t group = (size_t)(block->query_heads / block->kv_heads);
-	size_t rows = group * (size_t)block->queries;
-	size_t query = round_up(rows * width * sizeof(float));
-	size_t key = round_up((size_t)block->keys * width * sizeof(float));
-	size_t packed = round_up(kernels->packed_floats((int32_t)block->keys, (int32_t)width) *
-	                         sizeof(float));
-	block_scratch scratch;
-	size_t at = 0;
+enum {
+	PART_Q,
+	PART_DOUT,
+	PART_LSE2,
+	PART_K,
+	PART_V,
+	PART_PACKED_K,
+	PART_PACKED_V,
+	PART_LEAF,
+	SCRATCH_PARTS
+};
 
-	scratch.q = (float *)(base + at);
-	at += query;
-	scratch.dout = (float *)(base + at);
-	at += query;
-	scratch.lse2 = (float *)(base + at);
-	at += round_up(rows * sizeof(float));
-	scratch.k = (float *)(base + at);
-	at += key;
-	scratch.v = (float *)(base + at);
-	at += key;
-	scratch.packed_k = (float *)(base + at);
-	at += packed;
-	scratch.packed_v = (float *)(base + at);
-	at += packed;
-	scratch.leaf = base + at;
-	at += round_up(kernels->leaf_scratch(tile_of(block), (int32_t)width, (int32_t)group));
-	scratch.bytes = at;
-	return scratch;
+/* Bytes of each part; returns their sum. */
+static size_t part_sizes(const span_block *block, const span_kernels *kernels,
+                         size_t bytes[SCRATCH_PARTS])
+{
+	int32_t width = span_width(block->head_size), group = block->query_heads / block->kv_heads;
+	size_t rows = (size_t)group * (size_t)block->queries;
+	size_t packed = kernels->packed_floats((int32_t)block->keys, width);
+	size_t total = 0;
+
+	bytes[PART_Q] = bytes[PART_DOUT] = rows * (size_t)width * sizeof(float);
+	bytes[PART_LSE2] = rows * sizeof(float);
+	bytes[PART_K] = bytes[PART_V] = (size_t)block->keys * (size_t)width * sizeof(float);
+	bytes[PART_PACKED_K] = bytes[PART_PACKED_V] = packed * sizeof(float);
+	bytes[PART_LEAF] = kernels->leaf_scratch(tile_of(block), width, group);
+	for (int i = 0; i < SCRATCH_PARTS; i++) {
+		bytes[i] = span_align(bytes[i]);
+		total += bytes[i];
+	}
+	return total;
+}
+
+static block_scratch lay_out(const span_block *block, const span_kernels *kernels,
+                             void *workspace)
+{
+	size_t bytes[SCRATCH_PARTS];
+	char *part[SCRATCH_PARTS];
+	char *at = workspace;
+
+	part_sizes(block, kernels, bytes);
+	for (int i = 0; i < SCRATCH_PARTS; i++) {
+		part[i] = at;
+		at += bytes[i];
+	}
+	return (block_scratch){
+		.q = (float *)part[PART_Q],
+		.dout = (float *)part[PART_DOUT],
+		.lse2 = (float *)part[PART_LSE2],
+		.k = (float *)part[PART_K],
+		.v = (float *)part[PART_V],
+		.packed_k = (float *)part[PART_PACKED_K],
+		.packed_v = (float *)part[PART_PACKED_V],
+		.leaf = part[PART_LEAF],
+	};
 }
 
 size_t span_block_workspace_bytes(const span_block *block)
 {
 	const span_kernels *kernels;
-	size_t forward, backward;
-	static char nowhere[1];
+	size_t forward, backward, bytes[SCRATCH_PARTS];
 
 	if (check_block(block, "span_block_workspace_bytes") != SPAN_OK ||
 	    span_kernels_select(&kernels) != SPAN_OK)
 		return 0;
-	forward = round_up(kernels->forward_scratch(tile_of(block),
+	forward = span_align(kernels->forward_scratch(tile_of(block),
 	                                            span_width(block->head_size), 2));
-	backward = lay_out(block, kernels, nowhere).bytes;
+	backward = part_sizes(block, kernels, bytes);
 	return forward > backward ? forward : backward;
 }
 
@@ -391,11 +420,9 @@ static void load_head(const span_block *block, const span_kernels *kernels,
 		                   block->head_size, scale_log2(block), scratch->q + at * width);
 		kernels->load_rows(block->dtype, row_at(dout, batch, 0, head), dout->token_stride,
 		                   rows, block->head_size, 1, scratch->dout + at * width);
-		for (int32_t r = 0; r < rows; r++) {
-			float value = lse[plane_row(batch, block->query_heads, head, rows) + r];
-
-			scratch->lse2[at + r] = value == -INFINITY ? INFINITY : value * LOG2_E;
-		}
+		for (int32_t r = 0; r < rows; r++)
+			scratch->lse2[at + r] = span_lse_log2(
+				lse[plane_row(batch, block->query_heads, head, rows) + r]);
 	}
 	kernels->load_rows(block->dtype, row_at(k, batch, 0, kv_head), k->token_stride, keys,
 	                   block->head_size, 1, scratch->k);
@@ -516,7 +543,7 @@ span_status span_block_finish_gradients(const span_block *block, const float *dq
 		store_gradient(block, kernels, dq_sum, block->queries, block->query_heads,
 		               scale_of(block), dq);
 	if (dk_sum != NULL)
-		store_gradient(block, kernels, dk_sum, block->keys, block->kv_heads, LN_2, dk);
+		store_gradient(block, kernels, dk_sum, block->keys, block->kv_heads, SPAN_LN2, dk);
 	if (dv_sum != NULL)
 		store_gradient(block, kernels, dv_sum, block->keys, block->kv_heads, 1, dv);
 	span_fp_leave(&mode);

@@ -1,5 +1,6 @@
 #include "attention/check.h"
 
+#include "attention/align.h"
 #include "topo/log.h"
 
 enum { DIMENSIONS = 3 };
@@ -108,7 +109,7 @@ span_status span_check_workspace(const char *function, const void *workspace)
 {
 	if (workspace == NULL)
 		return span_fail(SPAN_EINVAL, "%s: workspace is NULL", function);
-	if ((uintptr_t)workspace % 64 != 0)
+	if ((uintptr_t)workspace % SPAN_ALIGNMENT != 0)
 		return span_fail(SPAN_EINVAL, "%s: workspace is not aligned to 64 bytes", function);
 	return SPAN_OK;
 }

@@ -57,7 +57,7 @@ static void *work(void *of)
 	span_transport *transport = member->transport;
 	span_status status;
 
-	if (member->host)
+	if (member->host && transport->ranks > 1)
 		(void)span_host_bind(member->host, transport->rank, transport->ranks);
 	if (member->shares)
 		ask_for_long_slices();

@@ -159,14 +159,14 @@ static row_partial waiting_partial(const span_attention *op, const forward_rows 
 	};
 }
 
-/* List the key tiles of a node that the rows see, in tree order; counts their pairs. */
+/* List the key tiles of a node that the rows see, in tree order. */
 static int32_t list_tiles(const forward_call *call, const forward_rows *rows, span_node node,
-                          span_key_tile *tiles, int64_t *pairs)
+                          span_key_tile *tiles)
 {
 	const span_attention *op = call->op;
 	const span_layout *layout = op->layout;
 	int32_t block = call->step->compute;
-	int32_t kv_head = rows->head / op->group;
+	int32_t kv_head = rows->head / op->heads_per_kv;
 	int64_t first, end, position, last;
 	int32_t count = 0;
 
@@ -201,15 +201,15 @@ static int32_t list_tiles(const forward_call *call, const forward_rows *rows, sp
 			.address = span_tree_address(&layout->tree, position),
 			.shift = shift,
 		};
-		*pairs += span_visible_pairs(rows->rows, tiles[count].keys, shift);
 		count++;
 	}
 	return count;
 }
 
-static void run_kernel(const forward_call *call, const forward_rows *rows,
-                       const forward_scratch *scratch, int32_t n_tiles, int32_t running,
-                       row_partial into)
+/* Run the kernel on the tiles that were listed. Returns the pairs that they hold. */
+static int64_t run_kernel(const forward_call *call, const forward_rows *rows,
+                          const forward_scratch *scratch, int32_t n_tiles, int32_t running,
+                          row_partial into)
 {
 	const span_attention *op = call->op;
 	int64_t token = (int64_t)rows->slot * op->options.tile + rows->offset;
@@ -232,8 +232,13 @@ static void run_kernel(const forward_call *call, const forward_rows *rows,
 		.o = into.o,
 		.scratch = scratch->kernel,
 	};
+	int64_t pairs = 0;
 
 	op->kernels->forward(&task);
+	for (int32_t i = 0; i < n_tiles; i++)
+		pairs += span_visible_pairs(rows->rows, scratch->tiles[i].keys,
+		                            scratch->tiles[i].shift);
+	return pairs;
 }
 
 /* Rows that have seen nothing. */
@@ -281,43 +286,45 @@ static void merge_waiting(const forward_call *call, const forward_rows *rows,
 	}
 }
 
-/* Canonical: the node's partial comes about in scratch, or where it will wait if it meets
- * nothing now. */
-static void arrive_canonical(const forward_call *call, const forward_rows *rows,
-                             const span_row_arrival *arrival, const forward_scratch *scratch,
-                             int64_t *pairs)
+/* Canonical: the node's partial is made in scratch, or where it will wait if it meets nothing
+ * now. Returns the pairs computed, as arrive_running does. */
+static int64_t arrive_canonical(const forward_call *call, const forward_rows *rows,
+                                const span_row_arrival *arrival, const forward_scratch *scratch)
 {
 	const span_attention *op = call->op;
-	int32_t n = list_tiles(call, rows, arrival->node, scratch->tiles, pairs);
+	int32_t n = list_tiles(call, rows, arrival->node, scratch->tiles);
 	row_partial result = arrival->store < 0 ? scratch->partial
 	                                        : waiting_partial(op, rows, arrival->store);
 	row_partial arrived = arrival->merge.count > 0 ? scratch->partial : result;
+	int64_t pairs = 0;
 
 	if (n > 0)
-		run_kernel(call, rows, scratch, n, 0, arrived);
+		pairs = run_kernel(call, rows, scratch, n, 0, arrived);
 	else
 		clear_partial(op, rows->rows, arrived);
 	merge_waiting(call, rows, arrival, arrived, result);
 	if (arrival->store < 0)
 		finish_rows(call, rows, result);
+	return pairs;
 }
 
 /* Schedule order: the running partial waits in slot 0, or in scratch when one block is all. */
-static void arrive_running(const forward_call *call, const forward_rows *rows,
-                           const span_row_arrival *arrival, const forward_scratch *scratch,
-                           int64_t *pairs)
+static int64_t arrive_running(const forward_call *call, const forward_rows *rows,
+                              const span_row_arrival *arrival, const forward_scratch *scratch)
 {
 	const span_attention *op = call->op;
 	row_partial running = op->program->pending_slots > 0 ? waiting_partial(op, rows, 0)
 	                                                     : scratch->partial;
-	int32_t n = list_tiles(call, rows, arrival->node, scratch->tiles, pairs);
+	int32_t n = list_tiles(call, rows, arrival->node, scratch->tiles);
+	int64_t pairs = 0;
 
 	if (arrival->merge.count == 0)
 		clear_partial(op, rows->rows, running);
 	if (n > 0)
-		run_kernel(call, rows, scratch, n, 1, running);
+		pairs = run_kernel(call, rows, scratch, n, 1, running);
 	if (arrival->store < 0)
 		finish_rows(call, rows, running);
+	return pairs;
 }
 
 /* Row blocks of a tile: tasks are made small enough for the kernels. */
@@ -332,13 +339,14 @@ static forward_rows rows_of(const forward_call *call, int64_t task)
 {
 	const span_attention *op = call->op;
 	int32_t blocks = row_blocks(op);
-	int64_t plane = call->first_plane + task / op->group % call->planes;
+	int64_t plane = call->first_plane + task / op->heads_per_kv % call->planes;
 	int32_t left;
 	forward_rows rows;
 
 	rows.batch = plane / op->options.kv_heads;
-	rows.head = (int32_t)(plane % op->options.kv_heads * op->group + task % op->group);
-	task /= op->group * call->planes;
+	rows.head = (int32_t)(plane % op->options.kv_heads * op->heads_per_kv +
+	                      task % op->heads_per_kv);
+	task /= op->heads_per_kv * call->planes;
 	rows.offset = (int32_t)(task % blocks) * SPAN_KERNEL_ROWS;
 	rows.slot = op->program->tiles - 1 - (int32_t)(task / blocks);
 	rows.tile = span_layout_tile_at(op->layout, op->rank, rows.slot);
@@ -379,22 +387,19 @@ static void forward_task(void *context, int64_t task, int thread)
 	for (; i < range.first + range.count && program->arrival[i].row == rows.slot; i++) {
 		const span_row_arrival *arrival = &program->arrival[i];
 
-		if (program->schedule)
-			arrive_running(call, &rows, arrival, &scratch, &pairs);
-		else
-			arrive_canonical(call, &rows, arrival, &scratch, &pairs);
+		pairs += program->schedule ? arrive_running(call, &rows, arrival, &scratch)
+		                           : arrive_canonical(call, &rows, arrival, &scratch);
 		if (rows.head == 0 && rows.batch == 0 && rows.offset == 0)
 			span_pass_count(&op->waiting[arrival->row],
 			                &op->count[thread].pending_most, arrival);
 	}
-	if (rows.head == 0 && rows.batch == 0)
-		op->count[thread].pairs += pairs;
+	op->count[thread].pairs += pairs;
 }
 
 int64_t span_forward_planes(const span_attention *op)
 {
 	int64_t all = op->options.batch * op->options.kv_heads;
-	int64_t tasks = (int64_t)op->program->tiles * row_blocks(op) * op->group;
+	int64_t tasks = (int64_t)op->program->tiles * row_blocks(op) * op->heads_per_kv;
 	int64_t planes = tasks == 0 ? 1 : (TASKS_A_THREAD * op->options.threads - 1) / tasks + 1;
 
 	if (op->options.threads == 1)
@@ -409,7 +414,7 @@ static void compute_step(forward_call *call)
 	const span_attention *op = call->op;
 	int64_t all = op->options.batch * op->options.kv_heads;
 	int64_t key_tiles = op->program->read[call->step->compute];
-	int64_t query_tasks = (int64_t)op->program->tiles * row_blocks(op) * op->group;
+	int64_t query_tasks = (int64_t)op->program->tiles * row_blocks(op) * op->heads_per_kv;
 	int64_t most = span_forward_planes(op);
 
 	for (call->first_plane = 0; call->first_plane < all; call->first_plane += most) {
@@ -424,8 +429,9 @@ static void compute_step(forward_call *call)
 static span_status run_forward(forward_call *call, void *workspace)
 {
 	span_attention *op = call->op;
-	span_status status = span_gather_begin(op, call->k, call->v, workspace);
+	span_status status = SPAN_OK;
 
+	span_gather_begin(op, call->k, call->v, workspace);
 	for (int32_t t = 0; t < op->program->gather_steps && status == SPAN_OK; t++) {
 		call->step = &op->program->step[t];
 		status = span_gather_step(op, t);

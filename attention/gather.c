@@ -163,8 +163,8 @@ static void clear_behind_table(const span_attention *op, int64_t slot)
 	memset(tile_data(op, op->rank, slot) + used, 0, span_memory_table_bytes(op) - used);
 }
 
-span_status span_gather_begin(span_attention *op, const span_tensor *k, const span_tensor *v,
-                              void *workspace)
+void span_gather_begin(span_attention *op, const span_tensor *k, const span_tensor *v,
+                       void *workspace)
 {
 	const span_tensor *from[2] = { k, v };
 
@@ -172,7 +172,7 @@ span_status span_gather_begin(span_attention *op, const span_tensor *k, const sp
 	op->epoch++;
 	op->sends = 0;
 	if (op->ranks == 1)
-		return SPAN_OK;
+		return;
 	for (int32_t block = 0; block < op->ranks; block++)
 		op->block_state[block] = SPAN_BLOCK_AWAY;
 	for (int32_t i = 0; i < op->program->kv_buffers; i++)
@@ -183,7 +183,6 @@ span_status span_gather_begin(span_attention *op, const span_tensor *k, const sp
 		for (int32_t h = 0; h < op->options.kv_heads; h++)
 			for (int32_t slot = 0; slot < op->program->tiles; slot++)
 				pack_chunk(op, from, b, h, slot);
-	return SPAN_OK;
 }
 
 /* Have a block in its buffer. */

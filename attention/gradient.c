@@ -9,15 +9,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "attention/align.h"
 #include "topo/log.h"
 
 static const double default_timeout = 600;
+
+/* Of one contribution: with 2^30 tiles the sum of all fits 63 bits. */
+static const int64_t MOST_TOKENS = (int64_t)1 << 32;
 
 /* Vectors. */
 
 static size_t vector_bytes(const span_gradient *gradient)
 {
-	return sizeof(struct vector) + (gradient->payload + 63) / 64 * 64;
+	return sizeof(struct vector) + span_align(gradient->payload);
 }
 
 static struct vector *vector_make(span_gradient *gradient)
@@ -156,9 +160,9 @@ span_status span_gradient_add(span_gradient *gradient, int64_t slot, int64_t tok
 	if (!gradient->open || gradient->open_slot != slot)
 		return span_fail(SPAN_EINVAL, "span_gradient_add: slot is %lld; span_gradient_slot was "
 		                 "not asked for it last", (long long)slot);
-	if (tokens < 0)
-		return span_fail(SPAN_EINVAL, "span_gradient_add: tokens is %lld; it must not be "
-		                 "negative", (long long)tokens);
+	if (tokens < 0 || tokens > MOST_TOKENS)
+		return span_fail(SPAN_EINVAL, "span_gradient_add: tokens is %lld; 0 to 2^32 are possible",
+		                 (long long)tokens);
 	vector = gradient->open;
 	gradient->open = NULL;
 	*span_gradient_tokens(gradient, vector) = tokens;

@@ -24,7 +24,7 @@ static size_t reserve(planner *plan, double bytes)
 
 	plan->exact += bytes + 64;
 	if (plan->exact < MOST_BYTES)
-		plan->at += ((size_t)bytes + 63) / 64 * 64;
+		plan->at += span_align((size_t)bytes);
 	return start;
 }
 
@@ -110,7 +110,7 @@ static void plan_blocks(span_attention *op, planner *plan)
 {
 	span_memory *memory = &op->memory;
 
-	memory->kv_buffer_bytes = (largest_block(op) + 63) / 64 * 64;
+	memory->kv_buffer_bytes = span_align(largest_block(op));
 	memory->own_block = reserve(plan, op->ranks > 1
 	                            ? (double)span_memory_block_bytes(op, op->rank,
 	                                                              op->program->tiles) : 0);

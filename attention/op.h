@@ -1,8 +1,10 @@
-/* The inside of a span_attention. Private to attention.c, memory.c, gather.c, forward.c,
- * backward.c, returns.c and pass.c. */
+/* The inside of a span_attention. Private to what makes it (attention.c, arguments.c, check.c,
+ * memory.c) and to its passes (pass.c, gather.c, forward.c, backward.c, backward_block.c,
+ * returns.c). */
 #ifndef SPAN_OP_H
 #define SPAN_OP_H
 
+#include "attention/align.h"
 #include "attention/check.h"
 #include "attention/kernels/kernel.h"
 #include "attention/pool.h"
@@ -35,7 +37,7 @@ typedef struct {
 
 /* Counted by each thread, added up after the pass. */
 typedef struct {
-	int64_t pairs;        /* of batch 0, the first head of each kind */
+	int64_t pairs;        /* of all batches and query heads */
 	int64_t pending_most;
 	int64_t returns_most;
 	uint8_t padding[64 - 3 * sizeof(int64_t)]; /* a cache line each */
@@ -50,7 +52,7 @@ typedef enum {
 } span_block_state;
 
 struct span_attention {
-	span_attention_options options; /* defaults filled in; custom_order NULL */
+	span_attention_options options; /* defaults filled in */
 	const span_kernels *kernels;
 	span_layout *layout;
 	const span_order *order;        /* made_order, or the caller's */
@@ -60,7 +62,7 @@ struct span_attention {
 	span_transport *transport;      /* NULL: one rank */
 	int32_t rank;
 	int32_t ranks;
-	int32_t group;                  /* query heads of one KV head */
+	int32_t heads_per_kv;           /* query heads of one KV head */
 	int32_t width;                  /* floats of an inner row */
 	int64_t tokens;                 /* s of this rank */
 	float scale_log2;               /* (float)(scale * log2 e) */
@@ -75,7 +77,7 @@ struct span_attention {
 	int32_t *block_tiles;           /* [P] how many of its tiles came */
 	int32_t *buffer_block;          /* [kv_buffers] the block that is in it, -1: none yet */
 	int32_t *block_origin;          /* [P] who sends it */
-	span_message *block_message;    /* [P] its header; of the own block the digest */
+	span_message *block_message;    /* [P] its header */
 	uint64_t *chunk_digest;         /* of the block computed on: [tiles][K, V][B][Hkv] */
 	uint64_t *table;                /* the digests that came with a block, the same way */
 	uint64_t *part_digest;          /* of an account that is complete: [parts][B][Hkv] */
@@ -107,11 +109,6 @@ size_t span_memory_table_bytes(const span_attention *op);
 size_t span_memory_tile_bytes(const span_attention *op);
 /* Tiles of the largest shard. */
 int64_t span_memory_most_tiles(const span_attention *op);
-/* Bytes rounded up to the alignment of everything in the workspace. */
-static inline size_t span_align(size_t bytes)
-{
-	return (bytes + 63) / 64 * 64;
-}
 /* Scratch of one thread. (forward.c, backward.c) */
 size_t span_forward_scratch_bytes(const span_attention *op);
 size_t span_backward_scratch_bytes(const span_attention *op);
@@ -136,8 +133,8 @@ typedef struct {
 } span_tile_view;
 
 /* gather.c: the way out of keys and values. */
-span_status span_gather_begin(span_attention *op, const span_tensor *k, const span_tensor *v,
-                              void *workspace);
+void span_gather_begin(span_attention *op, const span_tensor *k, const span_tensor *v,
+                       void *workspace);
 /* Have what step t needs, post what it receives and sends. */
 span_status span_gather_step(span_attention *op, int32_t t);
 /* Wait for what is still being sent. */
@@ -156,7 +153,7 @@ span_tile_view span_gather_tile(const span_attention *op, const span_tensor *k,
                                 int32_t kv_head, int64_t slot);
 
 /* returns.c: the way back of dK and dV. */
-span_status span_returns_begin(span_attention *op);
+void span_returns_begin(span_attention *op);
 /* Post the receives of step t, and have the buffer of an account that begins in it. */
 span_status span_returns_step(span_attention *op, int32_t t);
 /* Send on account number `account`, which is complete; nothing when it has no parts, which

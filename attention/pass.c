@@ -30,24 +30,27 @@ span_status span_pass_end(span_attention *op, const span_fp_mode *mode, const ch
                           span_status status)
 {
 	span_pass_statistics *pass = op->pass;
+	int64_t heads = op->options.batch * op->options.query_heads;
+	uint64_t computed = 0, planned = (uint64_t)pass->pairs_planned * (uint64_t)heads;
 
 	span_fp_leave(mode);
 	pass->seconds = now() - op->began;
-	pass->pairs_computed = pass->pending_used = pass->returns_used = 0;
+	pass->pending_used = pass->returns_used = 0;
 	for (int i = 0; i < op->options.threads; i++) {
 		const span_thread_count *count = &op->count[i];
 
-		pass->pairs_computed += count->pairs;
+		computed += (uint64_t)count->pairs;
 		if (count->pending_most > pass->pending_used)
 			pass->pending_used = count->pending_most;
 		if (count->returns_most > pass->returns_used)
 			pass->returns_used = count->returns_most;
 	}
-	if (status != SPAN_OK || pass->pairs_computed == pass->pairs_planned)
+	pass->pairs_computed = (int64_t)(computed / (uint64_t)heads);
+	if (status != SPAN_OK || computed == planned)
 		return status;
 	span_fail(SPAN_EINTEGRITY,
-	          "%s: rank %d computed %lld (query, key) pairs; the mask has %lld", name, op->rank,
-	          (long long)pass->pairs_computed, (long long)pass->pairs_planned);
+	          "%s: rank %d computed %llu (query, key) pairs of all heads; the mask has %llu",
+	          name, op->rank, (unsigned long long)computed, (unsigned long long)planned);
 	return op->transport != NULL ? span_pass_give_up(op, SPAN_EINTEGRITY) : SPAN_EINTEGRITY;
 }
 

@@ -143,11 +143,6 @@ void span_pool_free(span_pool *pool)
 	free(pool);
 }
 
-int span_pool_threads(const span_pool *pool)
-{
-	return pool->threads;
-}
-
 void span_pool_run(span_pool *pool, int64_t tasks, span_pool_body *body, void *context)
 {
 	if (pool->threads == 1 || tasks == 1) {

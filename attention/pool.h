@@ -16,7 +16,6 @@ typedef void span_pool_body(void *context, int64_t task, int thread);
 /* threads >= 1: the caller of span_pool_run is one of them. */
 span_status span_pool_create(int threads, span_pool **pool);
 void span_pool_free(span_pool *pool);
-int span_pool_threads(const span_pool *pool);
 
 /* Run all tasks and return when they are done. One caller at a time; it must be in the
  * default floating-point mode. */

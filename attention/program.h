@@ -44,8 +44,7 @@ typedef struct {
 	int32_t buffer;     /* return buffer, -1: the owner's own store */
 	int32_t begin_step; /* first merge */
 	int32_t send_step;  /* complete at the end of this step */
-	int32_t parts;      /* sent on; 0 for the owner */
-	span_range part;    /* their indices, ascending, of program->part */
+	span_range part;    /* sent on, of program->part: ascending indices; none for the owner */
 } span_account;
 
 /* A message with dK, dV that this rank receives. */

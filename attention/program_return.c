@@ -319,7 +319,6 @@ static span_status record_parts(span_program *program, const account_walk *walk,
 	remainder left = { .rank = walk->rank };
 	span_status status = collect_parts(walk, &left);
 
-	account->parts = left.parts;
 	account->part = (span_range){ program->parts, left.parts };
 	for (int32_t i = 0; i < left.parts && status == SPAN_OK; i++) {
 		status = span_program_grow(&program->part, program->parts, sizeof(*program->part));
@@ -373,8 +372,8 @@ static int compare_deliveries(const void *a, const void *b)
 	return x->from < y->from ? -1 : x->from > y->from;
 }
 
-/* Colour buffer number b of at least `parts` parts. */
-static span_status widen(int32_t **parts, int32_t count, int32_t b, int32_t need)
+/* Make buffer number b, which may be a new one, hold `need` parts. */
+static span_status ensure_parts(int32_t **parts, int32_t count, int32_t b, int32_t need)
 {
 	if (b == count) {
 		span_status status = span_program_grow(parts, count, sizeof(**parts));
@@ -407,7 +406,7 @@ static span_status plan_deliveries(span_program *program)
 		delivery->buffer = span_program_colour(&buffer_end, &program->delivery_buffers,
 		                                       delivery->step, delivery->step + 1);
 		status = delivery->buffer < 0 ? SPAN_ENOMEM
-		       : widen(&program->delivery_parts, known, delivery->buffer, delivery->parts);
+		       : ensure_parts(&program->delivery_parts, known, delivery->buffer, delivery->parts);
 	}
 	free(buffer_end);
 	return status;
@@ -430,7 +429,7 @@ static span_status plan_return_buffers(span_program *program)
 			account->buffer = span_program_colour(&buffer_end, &program->return_buffers,
 			                                      t, account->send_step + 1);
 			status = account->buffer < 0 ? SPAN_ENOMEM
-			       : widen(&program->return_parts, known, account->buffer,
+			       : ensure_parts(&program->return_parts, known, account->buffer,
 			               account->slots * account->tiles);
 		}
 	}

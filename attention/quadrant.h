@@ -3,7 +3,7 @@
  * dQ reduces over key tiles and dK, dV over query tiles, both along the canonical tree. So the
  * pair of nodes is walked by quadrants: each node is split as the tree splits it, the left
  * child's result is written, the right child's is added. A leaf that is a right child adds
- * while it writes; a larger right child first comes about in a temporary. */
+ * while it writes; a larger right child is first made in a temporary. */
 #ifndef SPAN_QUADRANT_H
 #define SPAN_QUADRANT_H
 
@@ -27,7 +27,7 @@ typedef struct {
 	const float *const *keys;   /* k of the leaves, by slot */
 	int64_t packed_tile;        /* floats from one tile to the next in k_packed, v_packed */
 	float *temporaries;         /* span_quadrant_floats long */
-	int64_t pairs;              /* out: visible pairs computed, of one head */
+	int64_t pairs;              /* out: visible pairs computed, of each head */
 } span_quadrant;
 
 /* Floats of temporaries for nodes of at most so many tiles. */

@@ -57,11 +57,10 @@ static span_status drain_buffer(span_attention *op, int32_t buffer)
 	return span_pass_wait(op, op->return_token[buffer], NULL, "a receiver of gradients");
 }
 
-span_status span_returns_begin(span_attention *op)
+void span_returns_begin(span_attention *op)
 {
 	if (op->program->return_buffers > 0)
 		memset(op->return_posted, 0, (size_t)op->program->return_buffers);
-	return SPAN_OK;
 }
 
 span_status span_returns_step(span_attention *op, int32_t t)
@@ -142,14 +141,14 @@ span_status span_returns_send(span_attention *op, int32_t account, int32_t t)
 {
 	const span_account *sent = &op->program->account[account];
 	char *data = (char *)span_returns_account(op, account);
-	size_t bytes = (size_t)sent->parts * op->memory.part_bytes;
+	size_t bytes = (size_t)sent->part.count * op->memory.part_bytes;
 	span_message message = { .channel = SPAN_CHANNEL_RETURN, .step = (uint32_t)t,
 	                         .owner = (uint32_t)sent->block, .bytes = bytes };
 
-	if (sent->parts == 0)
+	if (sent->part.count == 0)
 		return SPAN_OK;
 	compact(op, sent, data);
-	message.digest = digest_parts(op, op->part_digest, sent->parts);
+	message.digest = digest_parts(op, op->part_digest, sent->part.count);
 	op->return_posted[sent->buffer] = 1;
 	return span_pass_send(op, sent->hop, &message, data, &op->return_token[sent->buffer]);
 }

@@ -125,7 +125,9 @@ SPAN_API span_status span_attention_backward(span_attention *op, const span_tens
 /* Counts of one pass, forward or backward, of this rank. */
 typedef struct {
 	int64_t pairs_planned;        /* visible (query, key) pairs of this rank, per head */
-	int64_t pairs_computed;       /* the same as counted by the kernels in the last call */
+	int64_t pairs_computed;       /* as given to the kernels in the last call, of all batches
+	                               * and query heads together, over their number; a call whose
+	                               * sum is not that of the plan fails */
 	int64_t pending_planned;      /* most partials of the shard that wait at once; forward:
 	                               * out partials; backward: dQ partials */
 	int64_t pending_used;         /* as counted in the last call */
@@ -137,6 +139,7 @@ typedef struct {
 	uint64_t bytes_between;
 	double seconds;               /* of the last call */
 	double exposed_seconds;       /* of these, spent waiting for messages */
+	uint64_t reserved[4];         /* 0: room for counts to come */
 } span_pass_statistics;
 
 typedef struct {

@@ -47,7 +47,7 @@ typedef struct {
 	float *l; /* [B][Hq][queries] */
 } span_partial;
 
-/* D rounded up to a multiple of 16. */
+/* D rounded up to a multiple of 16; 0 for a D below 1 or above 256. */
 SPAN_API int32_t span_block_width(int32_t head_size);
 
 /* Scratch for forward and backward of a block, in bytes; 0 when the shape is wrong. */

@@ -43,7 +43,7 @@ SPAN_API float *span_gradient_slot(span_gradient *gradient, int64_t slot);
  * come in any order, each once; the order of the tree positions (span_gradient_order) needs no
  * more memory than span_gradient_create took. Returns SPAN_EINVAL for a slot that is out of
  * range, was already added, or is not the one span_gradient_slot was asked for last, and for
- * tokens < 0. */
+ * tokens below 0 or above 2^32. */
 SPAN_API span_status span_gradient_add(span_gradient *gradient, int64_t slot, int64_t tokens);
 
 /* The slots of this rank in the order of their tree positions: the i-th of them, -1 when there

@@ -22,6 +22,7 @@ SPAN_API span_status span_dtype_parse(const char *name, span_dtype *dtype);
 /* Element (b, token, head, d) stands at data[b * batch + token * token_stride + head *
  * head_stride + d], counted in elements; the last dimension is dense. So [B,S,H,D] has
  * strides {S*H*D, H*D, D}, [B,H,S,D] has {H*S*D, D, S*D}, [S,B,H,D] has {H*D, B*H*D, D}.
+ * Strides are not negative.
  * The memory belongs to the caller and is borrowed for the call. A tensor of no tokens may
  * have data NULL. */
 typedef struct {

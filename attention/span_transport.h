@@ -49,7 +49,8 @@ typedef struct {
 typedef struct span_transport span_transport;
 
 /* How many messages a rank may have posted and not waited for, or not released: a transport takes as
- * many, and an op whose order needs more is refused at create. */
+ * many, and an op whose order needs more is refused at create. All-gathers on all channels at once
+ * hold 2 * SPAN_CHANNELS * (ranks - 1). */
 #define SPAN_TRANSPORT_OUTSTANDING(ranks) (8 * (int64_t)(ranks) + 64)
 
 struct span_transport {
@@ -126,8 +127,9 @@ SPAN_API span_transport *span_local_transport(span_local *local, int32_t rank);
 /* Bytes received so far by all ranks, inside a group and between groups; of NULL none. */
 SPAN_API void span_local_bytes(const span_local *local, uint64_t *inside, uint64_t *between);
 
-/* Run body(transport, argument) on one thread a rank, each bound to a core of its own when
- * there are enough (span_host.h), and wait for all. A thread has a stack of 2 MiB. A body that
+/* Run body(transport, argument) on one thread a rank, and wait for all. Several ranks are bound to
+ * a core each when there are enough (span_host.h): start processes that share a machine with
+ * cores of their own (taskset, cpusets), or they take the same. A thread has a stack of 2 MiB. A body that
  * fails aborts the others, after which local can only be freed. Returns the first failure, in
  * time. */
 typedef span_status span_local_body(span_transport *transport, void *argument);

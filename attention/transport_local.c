@@ -28,14 +28,8 @@
 #include "attention/crew.h"
 #include "topo/log.h"
 
-enum {
-	/* Threads of one process beyond this are a mistake. */
-	MAX_RANKS = 512,
-	/* A rank may have this many messages posted and not waited for: all-gathers on all
-	 * channels at once hold 2 * SPAN_CHANNELS * (ranks - 1). */
-	OUTSTANDING_PER_RANK = 8,
-	OUTSTANDING_BASE = 64
-};
+/* Threads of one process beyond this are a mistake. */
+enum { MAX_RANKS = 512 };
 
 /* A token is rank, slot and generation of a transfer. */
 enum { SLOT_BITS = 20, RANK_BITS = 12 };
@@ -638,8 +632,11 @@ static void wake_all(span_local *local)
 static void local_abort(span_transport *self, span_status why)
 {
 	struct port *port = (struct port *)self;
-	span_local *local = port->local;
+	span_local *local;
 
+	if (!self)
+		return;
+	local = port->local;
 	pthread_mutex_lock(&local->abort_lock);
 	if (!is_aborted(local)) {
 		local->aborter = self->rank;
@@ -711,7 +708,7 @@ span_status span_local_create(int32_t ranks, const int32_t *group, span_local **
 	if (!made)
 		return span_fail(SPAN_ENOMEM, "span_local_create: no memory");
 	made->ranks = ranks;
-	made->outstanding = OUTSTANDING_PER_RANK * (uint32_t)ranks + OUTSTANDING_BASE;
+	made->outstanding = (uint32_t)SPAN_TRANSPORT_OUTSTANDING(ranks);
 	made->group = calloc(n, sizeof *made->group);
 	made->ports = calloc(n, sizeof *made->ports);
 	made->queues = calloc(n * n * SPAN_CHANNELS, sizeof *made->queues);

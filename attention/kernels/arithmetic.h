@@ -7,14 +7,12 @@
 #include <math.h>
 #include <stdint.h>
 #include "attention/convert.h"
+#include "attention/kernels/kernel.h"
 
 _Static_assert(FLT_EVAL_METHOD == 0, "float expressions must be evaluated in float");
 
 /* Row sums and dot products run in this many lanes: element i goes to lane i mod 16. */
 enum { SPAN_LANES = 16 };
-
-#define SPAN_LN2 0.693147182f
-#define SPAN_LOG2E 1.44269502f
 
 /* 1.5 * 2^23: added to |t| < 2^22 it leaves the nearest integer in the low bits. */
 #define SPAN_EXP2_MAGIC 12582912.0f

@@ -11,11 +11,13 @@
 #ifndef SPAN_KERNEL_H
 #define SPAN_KERNEL_H
 
+#include <math.h>
 #include <stddef.h>
 #include <stdint.h>
 #include "attention/span_tensor.h"
 
-/* The largest number of pending partials inside one row block: log2 of 2^31 tiles + 2. */
+/* The largest number of pending partials inside one row block: at most 2^30 tiles, and a few to
+ * spare. */
 enum { SPAN_KERNEL_LEVELS = 34 };
 
 /* Query rows of one forward task are at most this many. */
@@ -26,9 +28,21 @@ static inline int span_width(int head_size)
 	return (head_size + 15) / 16 * 16;
 }
 
-/* Where a row tile or a key tile stands in the canonical tree: an address in the aligned
- * binary tree (tree.h). Two neighbours a < b of the tiles seen meet in the node of height
- * 32 - clz(a ^ b). */
+/* Kernels work to base 2: scores are scaled by log2(e), and dK, made against scaled queries, by
+ * ln(2) at the end. These decide the bits, and stand here alone. */
+#define SPAN_LN2   0.693147182f
+#define SPAN_LOG2E 1.44269502f
+
+static inline float span_scale_log2(float scale)
+{
+	return (float)(scale * 1.4426950408889634);
+}
+
+/* A row that sees nothing has an LSE of -inf; +inf makes its weights 0. */
+static inline float span_lse_log2(float lse)
+{
+	return lse == -INFINITY ? INFINITY : lse * SPAN_LOG2E;
+}
 
 /* A key tile as it lies in a block: dtype rows, not yet converted; and, when several tasks
  * share it, also as they need it: pack_keys of its keys, and its values as f32 rows of width. */
@@ -82,7 +96,7 @@ typedef struct {
 	const float *q;          /* [heads][rows][width], scaled by (float)(scale * log2 e) */
 	const float *dout;       /* [heads][rows][width] */
 	int64_t q_head;          /* floats from one head to the next, q and dout */
-	const float *lse2;       /* [heads][rows] lse * 1.44269502f; +inf for a row that sees nothing */
+	const float *lse2;       /* [heads][rows] span_lse_log2 of each */
 	const float *delta;      /* [heads][rows] */
 	int64_t row_head;        /* floats from one head to the next, lse2 and delta */
 	const float *k;          /* [keys][width] f32 */
@@ -148,7 +162,7 @@ typedef struct {
 	void (*from_f32)(span_dtype to, const float *source, void *target, size_t n);
 } span_kernels;
 
-/* The kernels of this build, best last; n_tables of them. */
+/* The specification, in plain C: every other table gives its bits. */
 extern const span_kernels span_kernels_ref;
 
 /* The table named by SPAN_ISA, or the best this processor runs. SPAN_EINVAL when SPAN_ISA

@@ -120,6 +120,7 @@ Test(arguments, create_refuses_wrong_kinds)
 	REFUSE(scale, -1.0f, SPAN_EINVAL);
 	REFUSE(scale, NAN, SPAN_EINVAL);
 	REFUSE(scale, INFINITY, SPAN_EINVAL);
+	REFUSE(scale, 3e38f, SPAN_EINVAL); /* infinite once it is scaled to base 2 */
 	REFUSE(scale, -INFINITY, SPAN_EINVAL);
 	REFUSE(mask.size, 0, SPAN_EINVAL);
 	REFUSE(mask.size, sizeof(span_mask) - 1, SPAN_EINVAL);
@@ -147,7 +148,7 @@ Test(arguments, create_refuses_families_there_are_not)
 
 	log_capture();
 	wrong.layout = (span_layout_family)2;
-	expect_create_refused(&wrong, SPAN_EINVAL, "family");
+	expect_create_refused(&wrong, SPAN_EINVAL, "layout is 2");
 }
 
 Test(arguments, create_refuses_null)

@@ -15,7 +15,7 @@ static const int32_t head_size_of[] = { 8, 24, 64, 80, 128 };
 static const int32_t tile_of[] = { 16, 32, 64, 512 };
 /* Short last tiles, one tile, one token, fewer tiles than ranks, tiles a multiple of 2P. */
 static const int64_t tokens_of[] = { 1, 16, 71, 131, 208, 300 };
-/* Subnormal numbers are slow; test_attention_fpmode.c has them. */
+/* Subnormal numbers are slow; test_attention_mode.c has them. */
 static const case_fill fill_of[] = { FILL_PLAIN, FILL_HUGE, FILL_SPECIAL };
 
 /* Parameters of a case, each with how many values it has. */

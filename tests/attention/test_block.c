@@ -502,7 +502,11 @@ Test(block, refuses_wrong_blocks)
 	REFUSE(scale, -1.0f, SPAN_EINVAL);
 	REFUSE(scale, NAN, SPAN_EINVAL);
 	REFUSE(scale, INFINITY, SPAN_EINVAL);
+	REFUSE(scale, 3e38f, SPAN_EINVAL);
 	cr_assert_eq(span_block_workspace_bytes(NULL), 0);
+	cr_assert_eq(span_block_width(8), 16);
+	cr_assert_eq(span_block_width(0), 0);
+	cr_assert_eq(span_block_width(INT32_MAX), 0);
 	cr_assert(strstr(log_captured(), "block is NULL"));
 }
 
@@ -605,7 +609,7 @@ Test(block, refuses_wrong_tensors)
 	free(x);
 }
 
-Test(block, refuses_null)
+Test(block, refuses_null_and_what_is_not_aligned)
 {
 	struct right *x = make_right();
 	span_block *b = &x->block;
@@ -613,6 +617,10 @@ Test(block, refuses_null)
 	span_partial *p = &x->partial, hole;
 	float *f = x->sum;
 	void *w = x->workspace;
+	static const char *const odd[] = { "partial->o is not", "partial->m is not",
+		                           "partial->l is not" };
+	static const char *const null[] = { "partial->o is NULL", "partial->m is NULL",
+		                            "partial->l is NULL" };
 
 	log_capture();
 	expect_said(span_block_forward(NULL, t, t, t, p, w), SPAN_EINVAL, "block is NULL");
@@ -624,8 +632,10 @@ Test(block, refuses_null)
 	expect_said(span_block_forward(b, t, t, t, p, (char *)w + 16), SPAN_EINVAL, "workspace");
 	for (int i = 0; i < 3; i++) {
 		hole = *p;
+		*(i == 0 ? &hole.o : i == 1 ? &hole.m : &hole.l) = (float *)((char *)f + 2);
+		expect_said(span_block_forward(b, t, t, t, &hole, w), SPAN_EINVAL, odd[i]);
 		*(i == 0 ? &hole.o : i == 1 ? &hole.m : &hole.l) = NULL;
-		expect_said(span_block_forward(b, t, t, t, &hole, w), SPAN_EINVAL, "partial");
+		expect_said(span_block_forward(b, t, t, t, &hole, w), SPAN_EINVAL, null[i]);
 		expect_said(span_block_merge(b, &hole, p), SPAN_EINVAL, "left");
 		expect_said(span_block_merge(b, p, &hole), SPAN_EINVAL, "right");
 		expect_said(span_block_finish(b, &hole, t, f), SPAN_EINVAL, "partial");

@@ -407,6 +407,7 @@ Test(gradient, add_and_sum_name_what_is_wrong)
 	EXPECT_SAID(span_gradient_add(gradient, 3, 1), "slot is 3; rank 0 has 3");
 	EXPECT_SAID(span_gradient_add(gradient, 0, 1), "slot is 0; span_gradient_slot was not");
 	EXPECT_SAID(span_gradient_add(gradient, 1, -1), "tokens is -1");
+	EXPECT_SAID(span_gradient_add(gradient, 1, ((int64_t)1 << 32) + 1), "tokens is 4294967297");
 	add_value(gradient, 1, 1);
 	EXPECT_SAID(span_gradient_add(gradient, 1, 1), "slot 1 of rank 0 was already added");
 	add_value(gradient, 2, 1);

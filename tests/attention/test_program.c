@@ -177,8 +177,8 @@ static void expect_accounts(const struct world *w)
 				for (int s = 0; s < SPAN_REDUCE_PENDING; s++)
 					waiting += waits[row].used[s];
 			}
-			cr_assert_eq(waiting, account->parts);
-			for (int32_t i = 0; i < account->parts; i++) {
+			cr_assert_eq(waiting, account->part.count);
+			for (int32_t i = 0; i < account->part.count; i++) {
 				int32_t part = p->part[account->part.first + i];
 
 				cr_assert(waits[part % account->tiles].used[part / account->tiles]);
@@ -216,13 +216,13 @@ static void expect_messages(const struct world *w)
 		const span_program *p = w->program[r];
 
 		for (int32_t a = 0; a < p->accounts; a++)
-			sent += p->account[a].hop >= 0 && p->account[a].parts > 0;
+			sent += p->account[a].hop >= 0 && p->account[a].part.count > 0;
 		for (int32_t d = 0; d < p->deliveries; d++, received++) {
 			const span_delivery *delivery = &p->delivery[d];
 			const span_account *from = sender_of(w, r, delivery);
 
 			cr_assert_not_null(from, "%s: nobody sends it", w->text);
-			cr_assert_eq(from->parts, delivery->parts);
+			cr_assert_eq(from->part.count, delivery->parts);
 			cr_assert_eq(from->send_step, delivery->step);
 			cr_assert_leq(delivery->parts, p->delivery_parts[delivery->buffer]);
 			for (int32_t e = 0; e < d; e++) /* one a step between two ranks */

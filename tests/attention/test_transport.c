@@ -784,6 +784,7 @@ Test(local, what_was_aborted_does_not_run_again)
 	atomic_int count = 0;
 
 	messages_collect();
+	span_local_transport(local, 1)->abort(NULL, SPAN_EIO);
 	span_local_transport(local, 1)->abort(span_local_transport(local, 1), SPAN_EIO);
 	cr_assert_eq(span_local_run(local, succeed, &count), SPAN_ECOMM);
 	cr_assert_eq(count, 0);
