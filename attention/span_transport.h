@@ -128,8 +128,8 @@ SPAN_API span_transport *span_local_transport(span_local *local, int32_t rank);
 SPAN_API void span_local_bytes(const span_local *local, uint64_t *inside, uint64_t *between);
 
 /* Run body(transport, argument) on one thread a rank, and wait for all. Several ranks are bound to
- * a core each when there are enough (span_host.h): start processes that share a machine with
- * cores of their own (taskset, cpusets), or they take the same. A thread has a stack of 2 MiB. A body that
+ * a core each when there are enough (span_host.h): give processes that share a machine cores of
+ * their own (taskset, cpusets), or they take the same. A thread has a stack of 2 MiB. A body that
  * fails aborts the others, after which local can only be freed. Returns the first failure, in
  * time. */
 typedef span_status span_local_body(span_transport *transport, void *argument);

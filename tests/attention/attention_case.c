@@ -448,12 +448,31 @@ span_status case_run(const attention_case *c, const case_inputs *inputs, case_re
 
 /* ---- problems ---- */
 
+/* A NaN takes all that meets it along, so special values are few, of the first head of the first
+ * batch, and late: most of what an op returns must be able to tell whether it is right. */
+static void make_special(const attention_case *c, case_random *random, int32_t heads, char *data)
+{
+	int64_t first = c->tokens - (c->tokens + 7) / 8;
+
+	for (int i = 0; i < 3; i++) {
+		int64_t token = case_between(random, (int)first, (int)c->tokens - 1);
+		int64_t at = token * heads * c->head_size +
+		             case_between(random, 0, c->head_size - 1);
+
+		case_special_element(random, c->dtype,
+		                     data + (size_t)at * span_dtype_bytes(c->dtype));
+	}
+}
+
 static void *make_tensor(const attention_case *c, case_random *random, int32_t heads)
 {
 	int64_t n = c->batch * c->tokens * heads * c->head_size;
 	void *data = malloc((size_t)n * span_dtype_bytes(c->dtype));
 
-	case_fill_elements(random, c->fill, c->dtype, data, n);
+	case_fill_elements(random, c->fill == FILL_SPECIAL ? FILL_PLAIN : c->fill, c->dtype, data,
+	                   n);
+	if (c->fill == FILL_SPECIAL)
+		make_special(c, random, heads, data);
 	return data;
 }
 

@@ -30,13 +30,14 @@ static float special(case_random *random)
 	return values[case_between(random, 0, 6)];
 }
 
-static float element(case_random *random, case_fill fill)
+static float element(case_random *random, case_fill fill, span_dtype dtype)
 {
 	float x = case_uniform(random) + case_uniform(random) + case_uniform(random);
 
 	switch (fill) {
-	case FILL_HUGE:
-		return x * (case_between(random, 0, 1) ? 0x1p12f : 0x1p40f);
+	case FILL_HUGE: /* as far as the dtype goes: infinities are special */
+		return x * (case_between(random, 0, 1) ? 0x1p12f : dtype == SPAN_F16 ? 0x1p14f
+		                                                                      : 0x1p40f);
 	case FILL_TINY:
 		return x * (case_between(random, 0, 1) ? 0x1p-130f : 0x1p-12f);
 	case FILL_SPECIAL:
@@ -50,11 +51,18 @@ void case_fill_elements(case_random *random, case_fill fill, span_dtype dtype, v
                         int64_t n)
 {
 	for (int64_t i = 0; i < n; i++) {
-		float x = element(random, fill);
+		float x = element(random, fill, dtype);
 
 		span_convert_from_f32(dtype, &x,
 		                      (char *)data + (size_t)i * span_dtype_bytes(dtype), 1);
 	}
+}
+
+void case_special_element(case_random *random, span_dtype dtype, void *data)
+{
+	float x = special(random);
+
+	span_convert_from_f32(dtype, &x, data, 1);
 }
 
 void *case_rows(guarded_pool *pool, guarded_edge edge, case_random *random, case_fill fill,

@@ -26,6 +26,8 @@ typedef enum {
 /* n elements of dtype. */
 void case_fill_elements(case_random *random, case_fill fill, span_dtype dtype, void *data,
                         int64_t n);
+/* One that is NaN, infinite, -0, subnormal or nearly infinite. */
+void case_special_element(case_random *random, span_dtype dtype, void *data);
 
 /* rows x head_size elements at data, stride apart, so that the buffer ends with the last row;
  * what lies between rows is NaN. */

@@ -130,14 +130,16 @@ static void expect_planned(const struct ops *x)
 /* That what is planned is also used, attention_case.c expects of every run of every test. */
 Test(counts, waiting_partials_returns_and_bytes_are_as_worked_out)
 {
-	static const int32_t ranks_of[] = { 1, 2, 3, 4, 5, 7, 8, 12, 16 };
+	static const int32_t ranks_of[] = { 1, 2, 3, 4, 5, 7, 8, 12, 16, 32, 64 };
 
-	for (int i = 0; i < 9 * 5 * 4; i++) {
-		attention_case c = case_of(ranks_of[i % 9], 3 + i % 23, i / 9 % 5);
+	for (int i = 0; i < 11 * 5 * 4; i++) {
+		int32_t ranks = ranks_of[i % 11];
+		int64_t tiles = i % 2 ? 3 + i % 23 : ranks + i % (ranks + 2);
+		attention_case c = case_of(ranks, tiles, i / 11 % 5);
 		struct ops *x;
 
-		c.mask = (span_mask_kind)(i / 45 % 2);
-		c.layout = (span_layout_family)(i / 90);
+		c.mask = (span_mask_kind)(i / 55 % 2);
+		c.layout = (span_layout_family)(i / 110);
 		c.grouping = (i * 5 + i / 9) % GROUP_CASES;
 		c.way_back = (span_return_kind)(i % 3);
 		x = make_ops(&c);

@@ -2,6 +2,7 @@
  * instruction set and tensor layout gives the bits of one rank. */
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include "tests/attention/attention_case.h"
@@ -15,8 +16,9 @@ static const int32_t head_size_of[] = { 8, 24, 64, 80, 128 };
 static const int32_t tile_of[] = { 16, 32, 64, 512 };
 /* Short last tiles, one tile, one token, fewer tiles than ranks, tiles a multiple of 2P. */
 static const int64_t tokens_of[] = { 1, 16, 71, 131, 208, 300 };
-/* Subnormal numbers are slow; test_attention_mode.c has them. */
-static const case_fill fill_of[] = { FILL_PLAIN, FILL_HUGE, FILL_SPECIAL };
+/* Subnormal numbers are slow; test_attention_mode.c has them. Huge ones leave weights of 0 and 1,
+ * which hide much. */
+static const case_fill fill_of[] = { FILL_PLAIN, FILL_PLAIN, FILL_PLAIN, FILL_HUGE, FILL_SPECIAL };
 
 /* Parameters of a case, each with how many values it has. */
 enum { RANKS, ORDER, GROUPING, WAY_BACK, MASK, HEADS, DTYPE, THREADS, LAYOUT, ISA, HEAD_SIZE,
@@ -44,6 +46,71 @@ static attention_case case_of(const int *x, uint64_t seed)
 		.threads = 1 + x[THREADS], .isa = x[ISA], .strides = (case_strides)x[STRIDES],
 		.transport = (case_transport)x[TRANSPORT], .repeats = 1 + x[REPEATS], .seed = seed,
 	};
+}
+
+/* The same with a tile or two on every rank, or just not: as many tiles as decide who meets whom,
+ * small ones, and less of all that multiplies the work. */
+static attention_case spread_case_of(const int *x, uint64_t seed)
+{
+	attention_case c = case_of(x, seed);
+	int64_t ranks = c.ranks;
+	const int64_t tiles_of[] = { ranks > 1 ? ranks - 1 : 1, ranks, ranks + 1, 2 * ranks,
+		                     2 * ranks + 1, 3 * ranks };
+
+	c.tile = 16;
+	c.tokens = 16 * tiles_of[x[TOKENS]] - (int64_t)(seed % 16);
+	c.head_size = 8 * (1 + x[HEAD_SIZE] % 3);
+	c.fill = c.fill == FILL_HUGE ? FILL_PLAIN : c.fill;
+	if (ranks > 8) {
+		c.batch = 1;
+		c.query_heads = 1 + x[HEADS] % 2;
+		c.kv_heads = 1;
+	}
+	return c;
+}
+
+/* Whether more than half of an array of results are numbers other than 0. */
+static int tells(span_dtype dtype, const void *data, size_t bytes)
+{
+	size_t n = bytes / span_dtype_bytes(dtype), numbers = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		float x;
+
+		span_convert_to_f32(dtype, (const char *)data + i * span_dtype_bytes(dtype), &x, 1);
+		numbers += isfinite(x) && x != 0;
+	}
+	return 2 * numbers > n;
+}
+
+static int every_result_tells(const attention_case *c)
+{
+	attention_case one = case_on_one_rank(c);
+	case_inputs inputs = case_make_inputs(c);
+	case_results results;
+	char fault[256];
+	int all;
+
+	cr_assert_eq(case_run(&one, &inputs, &results, fault), SPAN_OK);
+	all = tells(SPAN_F32, results.lse, results.lse_bytes);
+	for (int i = 0; i < CASE_RESULTS; i++)
+		all = all && tells(c->dtype, results.tensor[i], results.bytes[i]);
+	case_free_results(&results);
+	case_free_inputs(&inputs);
+	return all;
+}
+
+/* Ranks of a case that hold a tile. */
+static int32_t holders(const attention_case *c)
+{
+	span_layout *layout;
+	int32_t n = 0;
+
+	cr_assert_eq(span_layout_create(c->tokens, c->tile, c->layout, c->ranks, &layout), SPAN_OK);
+	for (int32_t r = 0; r < c->ranks; r++)
+		n += span_layout_rank_tiles(layout, r) > 0;
+	span_layout_free(layout);
+	return n;
 }
 
 static void expect_bits_of_one_rank(const attention_case *c)
@@ -86,6 +153,26 @@ Test(covering, every_pair_of_values_has_a_row)
 	cr_assert_gt(covering_missing(PARAMETERS, values, n - 1, rows), 0);
 }
 
+/* Equal bits say nothing where all are 0 or NaN, or where one rank does all the work. */
+Test(covering, enough_of_the_rows_can_tell)
+{
+	int n = covering_array(PARAMETERS, values, rows);
+	int small = 0, full[COUNT(ranks_of)] = { 0 };
+
+	for (int i = 0; i < n; i++) {
+		attention_case c = case_of(rows[i], (uint64_t)i);
+		attention_case spread = spread_case_of(rows[i], (uint64_t)i);
+
+		small += holders(&c) > 1 && every_result_tells(&c);
+		full[rows[i][RANKS]] += holders(&spread) == spread.ranks &&
+		                        every_result_tells(&spread);
+	}
+	cr_expect_geq(3 * small, n, "%d of %d rows", small, n);
+	for (int i = 0; i < COUNT(ranks_of); i++)
+		cr_expect_geq(full[i], 5, "%d rows with %d ranks that hold tiles", full[i],
+		              ranks_of[i]);
+}
+
 static struct criterion_test_params slices(void)
 {
 	static int slice[SLICES] = { 0, 1, 2, 3 };
@@ -109,6 +196,22 @@ ParameterizedTest(int *slice, attention, any_ranks_give_the_bits_of_one_rank)
 	}
 }
 
+ParameterizedTestParameters(attention, ranks_that_all_hold_tiles_give_the_bits_of_one_rank)
+{
+	return slices();
+}
+
+ParameterizedTest(int *slice, attention, ranks_that_all_hold_tiles_give_the_bits_of_one_rank)
+{
+	int n = covering_array(PARAMETERS, values, rows);
+
+	for (int i = *slice; i < n; i += SLICES) {
+		attention_case c = spread_case_of(rows[i], (uint64_t)i);
+
+		expect_bits_of_one_rank(&c);
+	}
+}
+
 /* ---- every order on every grouping ---- */
 
 ParameterizedTestParameters(attention, every_order_gives_the_bits_of_one_rank)
@@ -118,7 +221,7 @@ ParameterizedTestParameters(attention, every_order_gives_the_bits_of_one_rank)
 
 ParameterizedTest(int *slice, attention, every_order_gives_the_bits_of_one_rank)
 {
-	attention_case c = { .batch = 1, .tokens = 213, .tile = 16, .query_heads = 2,
+	attention_case c = { .batch = 1, .tile = 16, .query_heads = 2,
 		             .kv_heads = 1, .head_size = 8, .dtype = SPAN_F32, .threads = 1,
 		             .isa = 2, .repeats = 1 };
 
@@ -129,6 +232,7 @@ ParameterizedTest(int *slice, attention, every_order_gives_the_bits_of_one_rank)
 		for (c.order = 0; c.order < CASE_ORDERS; c.order++)
 			for (c.grouping = 0; c.grouping < GROUP_CASES; c.grouping++) {
 				c.way_back = (span_return_kind)(c.seed % 3);
+				c.tokens = c.seed / 2 % 2 ? 213 : 16 * c.ranks + 5;
 				if (c.seed++ % 2 == (uint64_t)*slice % 2)
 					expect_bits_of_one_rank(&c);
 			}
@@ -151,8 +255,8 @@ Test(attention, large_tiles_give_the_bits_of_one_rank)
 /* Every combination of the first nine parameters; of the others, which decide what a kernel
  * sees and not who talks to whom, each combination draws its values at random. The specification's
  * kernels, index 0, take most of the time where they are drawn, so they are drawn seldom: `make
- * test` has them in a third of its cases. */
-enum { COMBINED = LAYOUT + 1, SELDOM = 8 };
+ * test` has them in a third of its cases. In a quarter of them all ranks hold tiles. */
+enum { COMBINED = LAYOUT + 1, SELDOM = 8, SPREAD = 4 };
 
 static void draw_the_others(case_random *random, int *x)
 {
@@ -196,7 +300,12 @@ ParameterizedTest(int *slice, attention, all_combinations_give_the_bits_of_one_r
 		if (number++ / values[RANKS] % SLICES != *slice)
 			continue;
 		draw_the_others(&random, x);
-		c = case_of(x, (uint64_t)number);
+		if (case_between(&random, 0, SPREAD - 1) == 0) {
+			x[TOKENS] = case_between(&random, 0, COUNT(tokens_of) - 1);
+			c = spread_case_of(x, (uint64_t)number);
+		} else {
+			c = case_of(x, (uint64_t)number);
+		}
 		expect_bits_of_one_rank(&c);
 		if (++done % 1000 == 0)
 			fprintf(stderr, "slice %d of %d: %lld of %lld combinations\n", *slice + 1,

@@ -20,19 +20,22 @@ struct world {
 /* World number i of many that differ in everything. */
 static struct world *make_world(int i)
 {
-	static const int32_t ranks_of[] = { 1, 2, 3, 4, 5, 7, 8, 12, 16 };
+	static const int32_t ranks_of[] = { 1, 2, 3, 4, 5, 7, 8, 12, 16, 32, 64 };
 	static uint8_t need[CASE_MAX_RANKS * CASE_MAX_RANKS];
 	int32_t group[CASE_MAX_RANKS];
 	struct world *w = calloc(1, sizeof(*w));
 	span_order_options options = { .size = sizeof(options), .group = group, .need = need };
 	span_layout *layout = NULL;
 
-	w->ranks = options.ranks = ranks_of[i % 9];
+	int64_t tiles;
+
+	w->ranks = options.ranks = ranks_of[i % 11];
+	tiles = i % 3 ? 2 + i % 37 : w->ranks + i % (w->ranks + 2);
 	w->schedule = i % 2;
 	options.kind = (span_order_kind)(i % 5);
 	options.way_back = (span_return_kind)(i % 3);
 	order_case_group(i / 2 % GROUP_CASES, w->ranks, group);
-	cr_assert_eq(span_layout_create(16 * (2 + i % 37), 16, (span_layout_family)(i / 4 % 2),
+	cr_assert_eq(span_layout_create(16 * tiles, 16, (span_layout_family)(i / 4 % 2),
 	                                w->ranks, &layout), SPAN_OK);
 	w->visible.layout = layout;
 	w->visible.mask = (span_mask){ .size = sizeof(span_mask),
