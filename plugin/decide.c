@@ -33,29 +33,29 @@ struct work {
  * conditions that are not passed; algorithms have collectives. */
 static enum span_flat flat_of(const struct span_rule *rule, const struct span_question *question)
 {
-	int nvls = question->nodes == 1 ? SPAN_NVLS : SPAN_NVLS_TREE;
+	int nvls = question->nodes == 1 ? SPAN_ALGO_NVLS : SPAN_ALGO_NVLS_TREE;
 
-	if (rule->proto == SPAN_LL128)
+	if (rule->proto == SPAN_PROTO_LL128)
 		return SPAN_FLAT_NEVER;
-	if (rule->algo == SPAN_RING)
+	if (rule->algo == SPAN_ALGO_RING)
 		return SPAN_FLAT_ALWAYS;
-	if (rule->coll != SPAN_ALL_REDUCE)
+	if (rule->coll != SPAN_COLL_ALL_REDUCE)
 		return SPAN_FLAT_NEVER;
-	if (rule->algo == SPAN_TREE)
+	if (rule->algo == SPAN_ALGO_TREE)
 		return SPAN_FLAT_ALWAYS;
-	if (rule->proto != SPAN_SIMPLE)
+	if (rule->proto != SPAN_PROTO_SIMPLE)
 		return SPAN_FLAT_NEVER;
 	if (rule->algo == nvls && !question->any_size)
 		return SPAN_FLAT_NVLS;
-	return rule->algo == SPAN_COLLNET_CHAIN ? SPAN_FLAT_COLLNET : SPAN_FLAT_NEVER;
+	return rule->algo == SPAN_ALGO_COLLNET_CHAIN ? SPAN_FLAT_COLLNET : SPAN_FLAT_NEVER;
 }
 
 /* NCCL bounds the channels it is told by those it has, but not where CollNet takes part, as NVLS of
  * several nodes does, and nowhere in 2.19 and 2.20: channels that are not connected would run. */
 static int32_t channels_of(const struct span_rule *rule, const struct span_question *question)
 {
-	int collnet = rule->algo == SPAN_COLLNET_DIRECT || rule->algo == SPAN_COLLNET_CHAIN ||
-	              (rule->algo == SPAN_NVLS && question->nodes > 1);
+	int collnet = rule->algo == SPAN_ALGO_COLLNET_DIRECT || rule->algo == SPAN_ALGO_COLLNET_CHAIN ||
+	              (rule->algo == SPAN_ALGO_NVLS && question->nodes > 1);
 
 	return collnet || question->any_size ? 0 : rule->channels;
 }

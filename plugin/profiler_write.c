@@ -49,7 +49,7 @@ static bool record_bytes(const span_profiler *profiler, const struct span_record
 	uint64_t ranks = profiler->ranks > 0 ? (uint64_t)profiler->ranks : 0, factor = 1;
 	int coll = span_coll_number(record->func);
 
-	if (!record->p2p && (coll == SPAN_ALL_GATHER || coll == SPAN_REDUCE_SCATTER))
+	if (!record->p2p && (coll == SPAN_COLL_ALL_GATHER || coll == SPAN_COLL_REDUCE_SCATTER))
 		factor = ranks;
 	*bytes = record->count * (uint64_t)datatype_of(record)->bytes * factor;
 	return datatype_of(record)->bytes && factor;
@@ -61,10 +61,10 @@ static double bus_factor(const span_profiler *profiler, const struct span_record
 	double ranks = profiler->ranks;
 
 	switch (record->p2p ? -1 : span_coll_number(record->func)) {
-	case SPAN_ALL_REDUCE:
+	case SPAN_COLL_ALL_REDUCE:
 		return 2 * (ranks - 1) / ranks;
-	case SPAN_ALL_GATHER:
-	case SPAN_REDUCE_SCATTER:
+	case SPAN_COLL_ALL_GATHER:
+	case SPAN_COLL_REDUCE_SCATTER:
 		return (ranks - 1) / ranks;
 	default:
 		return 1;

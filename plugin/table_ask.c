@@ -73,9 +73,9 @@ static bool only_simple(const float *costs)
 {
 	const uint64_t signs = UINT64_C(0x8000000080000000);
 
-	return (pair_of(costs, SPAN_COLLNET_DIRECT) & pair_of(costs, SPAN_COLLNET_CHAIN) &
-	        pair_of(costs, SPAN_NVLS) & pair_of(costs, SPAN_NVLS_TREE) &
-	        pair_of(costs, SPAN_PAT) & signs) == signs;
+	return (pair_of(costs, SPAN_ALGO_COLLNET_DIRECT) & pair_of(costs, SPAN_ALGO_COLLNET_CHAIN) &
+	        pair_of(costs, SPAN_ALGO_NVLS) & pair_of(costs, SPAN_ALGO_NVLS_TREE) &
+	        pair_of(costs, SPAN_ALGO_PAT) & signs) == signs;
 }
 
 static int64_t key_of(const float *costs, int proto, int algo)
@@ -88,19 +88,20 @@ static int64_t key_of(const float *costs, int proto, int algo)
 static unsigned own_slot_of_simple(const float *costs)
 {
 	const int64_t none = (bits_of(HOUR) - 1) * 32 + SPAN_SLOT_NONE;
-	int64_t ll = least(key_of(costs, SPAN_LL, SPAN_TREE), key_of(costs, SPAN_LL, SPAN_RING));
-	int64_t ll128 = least(key_of(costs, SPAN_LL128, SPAN_TREE),
-	                       key_of(costs, SPAN_LL128, SPAN_RING));
-	int64_t simple = least(least(least(key_of(costs, SPAN_SIMPLE, SPAN_TREE),
-	                                    key_of(costs, SPAN_SIMPLE, SPAN_RING)),
-	                              least(key_of(costs, SPAN_SIMPLE, SPAN_COLLNET_DIRECT),
-	                                    key_of(costs, SPAN_SIMPLE, SPAN_COLLNET_CHAIN))),
-	                        least(least(key_of(costs, SPAN_SIMPLE, SPAN_NVLS),
-	                                    key_of(costs, SPAN_SIMPLE, SPAN_NVLS_TREE)),
-	                              key_of(costs, SPAN_SIMPLE, SPAN_PAT)));
+	int64_t ll = least(key_of(costs, SPAN_PROTO_LL, SPAN_ALGO_TREE),
+	                   key_of(costs, SPAN_PROTO_LL, SPAN_ALGO_RING));
+	int64_t ll128 = least(key_of(costs, SPAN_PROTO_LL128, SPAN_ALGO_TREE),
+	                       key_of(costs, SPAN_PROTO_LL128, SPAN_ALGO_RING));
+	int64_t simple = least(least(least(key_of(costs, SPAN_PROTO_SIMPLE, SPAN_ALGO_TREE),
+	                                    key_of(costs, SPAN_PROTO_SIMPLE, SPAN_ALGO_RING)),
+	                              least(key_of(costs, SPAN_PROTO_SIMPLE, SPAN_ALGO_COLLNET_DIRECT),
+	                                    key_of(costs, SPAN_PROTO_SIMPLE, SPAN_ALGO_COLLNET_CHAIN))),
+	                        least(least(key_of(costs, SPAN_PROTO_SIMPLE, SPAN_ALGO_NVLS),
+	                                    key_of(costs, SPAN_PROTO_SIMPLE, SPAN_ALGO_NVLS_TREE)),
+	                              key_of(costs, SPAN_PROTO_SIMPLE, SPAN_ALGO_PAT)));
 
-	ll = least(ll * 4 + SPAN_LL, ll128 * 4 + SPAN_LL128);
-	return least(least(ll, simple * 4 + SPAN_SIMPLE), none) % 32;
+	ll = least(ll * 4 + SPAN_PROTO_LL, ll128 * 4 + SPAN_PROTO_LL128);
+	return least(least(ll, simple * 4 + SPAN_PROTO_SIMPLE), none) % 32;
 }
 
 static unsigned own_slot(const float *costs, int algos)

@@ -29,7 +29,7 @@ static int get_chunk_size(void *context, nccl_func coll, size_t bytes, int algo,
                           int channels, size_t *chunk)
 {
 	/* NVLS has buffers of its own, as large as NCCL's own chunks; NCCL does not look at that. */
-	bool bounded = algo == SPAN_NVLS || algo == SPAN_NVLS_TREE;
+	bool bounded = algo == SPAN_ALGO_NVLS || algo == SPAN_ALGO_NVLS_TREE;
 	uint64_t wanted = 0;
 
 	(void)channels;

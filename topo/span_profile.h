@@ -26,21 +26,22 @@ extern "C" {
 
 /* Collectives, algorithms and protocols, numbered as NCCL's plugin interfaces number them. */
 typedef enum {
-	SPAN_BROADCAST = 0, SPAN_REDUCE = 1, SPAN_ALL_GATHER = 2, SPAN_REDUCE_SCATTER = 3,
-	SPAN_ALL_REDUCE = 4,
+	SPAN_COLL_BROADCAST = 0, SPAN_COLL_REDUCE = 1, SPAN_COLL_ALL_GATHER = 2,
+	SPAN_COLL_REDUCE_SCATTER = 3, SPAN_COLL_ALL_REDUCE = 4,
 	SPAN_COLLS = 5
 } span_coll;
 
 typedef enum {
 	SPAN_ALGO_ANY = -1, /* whatever NCCL chose; no log says which */
-	SPAN_TREE = 0, SPAN_RING = 1, SPAN_COLLNET_DIRECT = 2, SPAN_COLLNET_CHAIN = 3,
-	SPAN_NVLS = 4, SPAN_NVLS_TREE = 5, SPAN_PAT = 6,
+	SPAN_ALGO_TREE = 0, SPAN_ALGO_RING = 1,
+	SPAN_ALGO_COLLNET_DIRECT = 2, SPAN_ALGO_COLLNET_CHAIN = 3,
+	SPAN_ALGO_NVLS = 4, SPAN_ALGO_NVLS_TREE = 5, SPAN_ALGO_PAT = 6,
 	SPAN_ALGOS = 7
 } span_algo;
 
 typedef enum {
 	SPAN_PROTO_ANY = -1,
-	SPAN_LL = 0, SPAN_LL128 = 1, SPAN_SIMPLE = 2,
+	SPAN_PROTO_LL = 0, SPAN_PROTO_LL128 = 1, SPAN_PROTO_SIMPLE = 2,
 	SPAN_PROTOS = 3
 } span_proto;
 

@@ -188,18 +188,18 @@ static bool shadows(const struct span_rule *earlier, const struct span_rule *lat
  * elsewhere, and neither has NCCL's table of algorithms. */
 static bool exists(const struct span_rule *rule)
 {
-	bool gather = rule->coll == SPAN_ALL_GATHER || rule->coll == SPAN_REDUCE_SCATTER;
-	bool reduce = rule->coll == SPAN_ALL_REDUCE;
+	bool gather = rule->coll == SPAN_COLL_ALL_GATHER || rule->coll == SPAN_COLL_REDUCE_SCATTER;
+	bool reduce = rule->coll == SPAN_COLL_ALL_REDUCE;
 
-	if (rule->algo >= SPAN_COLLNET_DIRECT && rule->proto != SPAN_SIMPLE)
+	if (rule->algo >= SPAN_ALGO_COLLNET_DIRECT && rule->proto != SPAN_PROTO_SIMPLE)
 		return false;
 	switch (rule->algo) {
-	case SPAN_RING:
+	case SPAN_ALGO_RING:
 		return true;
-	case SPAN_PAT:
+	case SPAN_ALGO_PAT:
 		return gather;
-	case SPAN_COLLNET_DIRECT:
-	case SPAN_NVLS:
+	case SPAN_ALGO_COLLNET_DIRECT:
+	case SPAN_ALGO_NVLS:
 		return gather || reduce;
 	default:
 		return reduce;

@@ -54,11 +54,11 @@ static int exists(int coll, int cell)
 {
 	int algo = cell / SPAN_PROTOS, proto = cell % SPAN_PROTOS;
 
-	if (algo == SPAN_RING)
+	if (algo == SPAN_ALGO_RING)
 		return 1;
-	if (algo == SPAN_NVLS)
-		return proto == SPAN_SIMPLE && coll >= SPAN_ALL_GATHER;
-	return algo == SPAN_TREE && coll == SPAN_ALL_REDUCE;
+	if (algo == SPAN_ALGO_NVLS)
+		return proto == SPAN_PROTO_SIMPLE && coll >= SPAN_COLL_ALL_GATHER;
+	return algo == SPAN_ALGO_TREE && coll == SPAN_COLL_ALL_REDUCE;
 }
 
 /* Latency and bandwidth of a cell: protocols cross, and so do rings, trees and NVLS. */

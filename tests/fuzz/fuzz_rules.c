@@ -30,8 +30,9 @@ static void ask_blindly(const struct span_rules *rules)
 		int algo = -1, proto = -1, channels = 0;
 
 		span_table_choose_flat(table, coll, 65536, 1, 1, 1, &algo, &proto, &channels);
-		if (proto == SPAN_LL128 || algo == SPAN_NVLS || algo == SPAN_NVLS_TREE ||
-		    (algo == SPAN_TREE && coll != SPAN_ALL_REDUCE))
+		if (proto == SPAN_PROTO_LL128 || algo == SPAN_ALGO_NVLS ||
+		    algo == SPAN_ALGO_NVLS_TREE ||
+		    (algo == SPAN_ALGO_TREE && coll != SPAN_COLL_ALL_REDUCE))
 			__builtin_trap();
 	}
 	span_table_free(table);

@@ -66,7 +66,7 @@ span_profile *flat_profile(const char *name, int32_t ranks, int32_t nodes,
 	for (int i = 0; i < n; i++) {
 		span_knot knots[] = { { 1024, times[i].us }, { 1 << 20, times[i].us } };
 		span_curve curve = {
-			.coll = SPAN_ALL_REDUCE,
+			.coll = SPAN_COLL_ALL_REDUCE,
 			.algo = times[i].algo,
 			.proto = times[i].proto,
 			.ranks = ranks,

@@ -39,7 +39,7 @@ static int taken(const span_table *table, uint64_t bytes, int own, int pipe_ops)
 
 	rising_costs(costs, CELLS);
 	costs[own] = 0.5f;
-	span_table_choose(table, SPAN_ALL_REDUCE, bytes, pipe_ops, costs, SPAN_ALGOS, SPAN_PROTOS,
+	span_table_choose(table, SPAN_COLL_ALL_REDUCE, bytes, pipe_ops, costs, SPAN_ALGOS, SPAN_PROTOS,
 	                  &channels);
 	return nccl_takes(costs, CELLS);
 }
@@ -49,7 +49,7 @@ static int taken(const span_table *table, uint64_t bytes, int own, int pipe_ops)
 Test(decide, a_rule_holds_from_its_first_to_its_last_byte)
 {
 	span_table *table = decide("allreduce,100,200,ring,ll,-1,-1,-1", NULL, 0.03);
-	int ll = cell(SPAN_RING, SPAN_LL), own = cell(SPAN_TREE, SPAN_SIMPLE);
+	int ll = cell(SPAN_ALGO_RING, SPAN_PROTO_LL), own = cell(SPAN_ALGO_TREE, SPAN_PROTO_SIMPLE);
 
 	cr_assert_eq(taken(table, 99, own, 1), own);
 	cr_assert_eq(taken(table, 100, own, 1), ll);
@@ -68,18 +68,20 @@ Test(decide, the_first_rule_that_matches_and_is_to_be_had_wins)
 	int channels = 0;
 
 	rising_costs(costs, CELLS);
-	span_table_choose(table, SPAN_ALL_REDUCE, 512, 1, costs, SPAN_ALGOS, SPAN_PROTOS, &channels);
-	cr_assert_eq(costs[cell(SPAN_NVLS, SPAN_SIMPLE)], 0);
-	rising_costs(costs, CELLS);
-	costs[cell(SPAN_NVLS, SPAN_SIMPLE)] = -1;
-	span_table_choose(table, SPAN_ALL_REDUCE, 512, 1, costs, SPAN_ALGOS, SPAN_PROTOS, &channels);
-	cr_assert_eq(costs[cell(SPAN_RING, SPAN_LL)], 0);
-	cr_assert_eq(costs[cell(SPAN_NVLS, SPAN_SIMPLE)], -1);
-	rising_costs(costs, CELLS);
-	costs[cell(SPAN_NVLS, SPAN_SIMPLE)] = -1;
-	span_table_choose(table, SPAN_ALL_REDUCE, 2048, 1, costs, SPAN_ALGOS, SPAN_PROTOS,
+	span_table_choose(table, SPAN_COLL_ALL_REDUCE, 512, 1, costs, SPAN_ALGOS, SPAN_PROTOS,
 	                  &channels);
-	cr_assert_eq(costs[cell(SPAN_TREE, SPAN_LL)], 0);
+	cr_assert_eq(costs[cell(SPAN_ALGO_NVLS, SPAN_PROTO_SIMPLE)], 0);
+	rising_costs(costs, CELLS);
+	costs[cell(SPAN_ALGO_NVLS, SPAN_PROTO_SIMPLE)] = -1;
+	span_table_choose(table, SPAN_COLL_ALL_REDUCE, 512, 1, costs, SPAN_ALGOS, SPAN_PROTOS,
+	                  &channels);
+	cr_assert_eq(costs[cell(SPAN_ALGO_RING, SPAN_PROTO_LL)], 0);
+	cr_assert_eq(costs[cell(SPAN_ALGO_NVLS, SPAN_PROTO_SIMPLE)], -1);
+	rising_costs(costs, CELLS);
+	costs[cell(SPAN_ALGO_NVLS, SPAN_PROTO_SIMPLE)] = -1;
+	span_table_choose(table, SPAN_COLL_ALL_REDUCE, 2048, 1, costs, SPAN_ALGOS, SPAN_PROTOS,
+	                  &channels);
+	cr_assert_eq(costs[cell(SPAN_ALGO_TREE, SPAN_PROTO_LL)], 0);
 	span_table_free(table);
 }
 
@@ -88,10 +90,10 @@ Test(decide, a_rule_may_ask_for_a_number_of_operations)
 	span_table *table = decide("allreduce,0,-1,ring,ll,-1,-1,-1,4\n"
 				   "allreduce,0,-1,ring,simple,-1,-1,-1\n",
 	                           NULL, 0.03);
-	int own = cell(SPAN_TREE, SPAN_SIMPLE);
+	int own = cell(SPAN_ALGO_TREE, SPAN_PROTO_SIMPLE);
 
-	cr_assert_eq(taken(table, 512, own, 4), cell(SPAN_RING, SPAN_LL));
-	cr_assert_eq(taken(table, 512, own, 1), cell(SPAN_RING, SPAN_SIMPLE));
+	cr_assert_eq(taken(table, 512, own, 4), cell(SPAN_ALGO_RING, SPAN_PROTO_LL));
+	cr_assert_eq(taken(table, 512, own, 1), cell(SPAN_ALGO_RING, SPAN_PROTO_SIMPLE));
 	span_table_free(table);
 }
 
@@ -124,7 +126,7 @@ Test(decide, channels_are_set_only_where_nccl_bounds_them)
 		             SPAN_OK, "%s", log_captured());
 		question.rules = &rules;
 		cr_assert_eq(span_decide(&question, &table), SPAN_OK, "%s", log_captured());
-		cr_assert_eq(span_table_segment(table, SPAN_ALL_REDUCE, 0, &first, &n)->channels,
+		cr_assert_eq(span_table_segment(table, SPAN_COLL_ALL_REDUCE, 0, &first, &n)->channels,
 		             cases[i].channels, "%s on %d nodes", cases[i].rule, cases[i].nodes);
 		span_table_free(table);
 		span_rules_free(&rules);
@@ -187,7 +189,7 @@ Test(decide, without_a_cost_table_a_rule_must_be_sure_to_run)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		span_table *table = decide(cases[i].rule, NULL, 0);
 
-		choices = span_table_segment(table, SPAN_ALL_REDUCE, 0, &first, &n);
+		choices = span_table_segment(table, SPAN_COLL_ALL_REDUCE, 0, &first, &n);
 		cr_assert_eq(n, 1);
 		cr_assert_eq(choices[0].flat, cases[i].flat, "%s", cases[i].rule);
 		span_table_free(table);
@@ -199,7 +201,7 @@ Test(decide, trees_without_a_cost_table_are_for_all_reduce_only)
 	span_table *table = decide("allgather,0,-1,tree,ll,-1,-1,-1", NULL, 0);
 	int algo = -1, proto = -1, channels = 0;
 
-	span_table_choose_flat(table, SPAN_ALL_GATHER, 1, 1, 1, 1, &algo, &proto, &channels);
+	span_table_choose_flat(table, SPAN_COLL_ALL_GATHER, 1, 1, 1, 1, &algo, &proto, &channels);
 	cr_assert_eq(algo, -1);
 	span_table_free(table);
 }
@@ -207,15 +209,18 @@ Test(decide, trees_without_a_cost_table_are_for_all_reduce_only)
 /* --- measurements ------------------------------------------------------------------------- */
 
 static const struct flat_time three[] = {
-	{ SPAN_TREE, SPAN_LL, 100 }, { SPAN_RING, SPAN_LL, 80 }, { SPAN_NVLS, SPAN_SIMPLE, 78 },
+	{ SPAN_ALGO_TREE, SPAN_PROTO_LL, 100 },
+	{ SPAN_ALGO_RING, SPAN_PROTO_LL, 80 },
+	{ SPAN_ALGO_NVLS, SPAN_PROTO_SIMPLE, 78 },
 };
 
 Test(decide, a_measurement_changes_what_it_proves_slower_and_nothing_else)
 {
 	span_profile *profile = flat_profile("three", RANKS, NODES, three, 3, 0.01);
 	span_table *table = decide("", profile, 0.05);
-	int tree = cell(SPAN_TREE, SPAN_LL), ring = cell(SPAN_RING, SPAN_LL);
-	int nvls = cell(SPAN_NVLS, SPAN_SIMPLE), other = cell(SPAN_RING, SPAN_SIMPLE);
+	int tree = cell(SPAN_ALGO_TREE, SPAN_PROTO_LL), ring = cell(SPAN_ALGO_RING, SPAN_PROTO_LL);
+	int nvls = cell(SPAN_ALGO_NVLS, SPAN_PROTO_SIMPLE);
+	int other = cell(SPAN_ALGO_RING, SPAN_PROTO_SIMPLE);
 
 	cr_assert_eq(taken(table, 65536, tree, 1), nvls); /* 22% better */
 	cr_assert_eq(taken(table, 65536, ring, 1), ring); /* 2.5% is not worth it */
@@ -234,11 +239,11 @@ Test(decide, the_next_best_is_taken_where_the_best_is_not_to_be_had)
 	int channels = 0;
 
 	rising_costs(costs, CELLS); /* the tree's LL is the least */
-	costs[cell(SPAN_NVLS, SPAN_SIMPLE)] = -1;
-	span_table_choose(table, SPAN_ALL_REDUCE, 65536, 1, costs, SPAN_ALGOS, SPAN_PROTOS,
+	costs[cell(SPAN_ALGO_NVLS, SPAN_PROTO_SIMPLE)] = -1;
+	span_table_choose(table, SPAN_COLL_ALL_REDUCE, 65536, 1, costs, SPAN_ALGOS, SPAN_PROTOS,
 	                  &channels);
-	cr_assert_eq(nccl_takes(costs, CELLS), cell(SPAN_RING, SPAN_LL));
-	cr_assert_eq(costs[cell(SPAN_NVLS, SPAN_SIMPLE)], -1);
+	cr_assert_eq(nccl_takes(costs, CELLS), cell(SPAN_ALGO_RING, SPAN_PROTO_LL));
+	cr_assert_eq(costs[cell(SPAN_ALGO_NVLS, SPAN_PROTO_SIMPLE)], -1);
 	cr_assert_eq(channels, 0);
 	span_table_free(table);
 	span_profile_free(profile);
@@ -248,7 +253,7 @@ Test(decide, noise_larger_than_the_saving_changes_nothing)
 {
 	span_profile *profile = flat_profile("noisy", RANKS, NODES, three, 3, 0.2);
 	span_table *table = decide("", profile, 0.0);
-	int tree = cell(SPAN_TREE, SPAN_LL);
+	int tree = cell(SPAN_ALGO_TREE, SPAN_PROTO_LL);
 
 	cr_assert_eq(taken(table, 65536, tree, 1), tree); /* 22% saved, 28% noise */
 	span_table_free(table);
@@ -259,14 +264,14 @@ Test(decide, a_measurement_holds_for_its_sizes_ranks_and_collective)
 {
 	span_profile *profile = flat_profile("three", RANKS, NODES, three, 3, 0.01);
 	span_profile *elsewhere = flat_profile("else", 16, 2, three, 3, 0.01);
-	int tree = cell(SPAN_TREE, SPAN_LL), nvls = cell(SPAN_NVLS, SPAN_SIMPLE);
+	int tree = cell(SPAN_ALGO_TREE, SPAN_PROTO_LL), nvls = cell(SPAN_ALGO_NVLS, SPAN_PROTO_SIMPLE);
 	span_table *table = decide("", profile, 0.05);
 
 	cr_assert_eq(taken(table, 500, tree, 1), tree); /* an octave below 1 KiB is trusted */
 	cr_assert_eq(taken(table, 513, tree, 1), nvls);
 	cr_assert_eq(taken(table, 2 << 20, tree, 1), nvls);
 	cr_assert_eq(taken(table, (2 << 20) + (1 << 16), tree, 1), tree);
-	cr_assert_eq(span_table_segments(table, SPAN_ALL_GATHER), 1);
+	cr_assert_eq(span_table_segments(table, SPAN_COLL_ALL_GATHER), 1);
 	span_table_free(table);
 	table = decide("", elsewhere, 0.05);
 	cr_assert(!span_decides(table));
@@ -289,12 +294,12 @@ Test(decide, rules_come_before_measurements)
 {
 	span_profile *profile = flat_profile("three", RANKS, NODES, three, 3, 0.01);
 	span_table *table = decide("allreduce,4096,8191,ring,simple,2,-1,-1", profile, 0.05);
-	int tree = cell(SPAN_TREE, SPAN_LL);
+	int tree = cell(SPAN_ALGO_TREE, SPAN_PROTO_LL);
 
-	cr_assert_eq(taken(table, 4095, tree, 1), cell(SPAN_NVLS, SPAN_SIMPLE));
-	cr_assert_eq(taken(table, 4096, tree, 1), cell(SPAN_RING, SPAN_SIMPLE));
-	cr_assert_eq(taken(table, 8191, tree, 1), cell(SPAN_RING, SPAN_SIMPLE));
-	cr_assert_eq(taken(table, 8192, tree, 1), cell(SPAN_NVLS, SPAN_SIMPLE));
+	cr_assert_eq(taken(table, 4095, tree, 1), cell(SPAN_ALGO_NVLS, SPAN_PROTO_SIMPLE));
+	cr_assert_eq(taken(table, 4096, tree, 1), cell(SPAN_ALGO_RING, SPAN_PROTO_SIMPLE));
+	cr_assert_eq(taken(table, 8191, tree, 1), cell(SPAN_ALGO_RING, SPAN_PROTO_SIMPLE));
+	cr_assert_eq(taken(table, 8192, tree, 1), cell(SPAN_ALGO_NVLS, SPAN_PROTO_SIMPLE));
 	span_table_free(table);
 	span_profile_free(profile);
 }
@@ -320,8 +325,8 @@ Test(decide, where_communicators_cannot_be_told_apart_rules_for_all_of_them_act)
 		const char *rules;
 		int algo, proto;
 	} cases[] = {
-		{ "allreduce,0,-1,ring,ll,-1,-1,-1", SPAN_RING, SPAN_LL },
-		{ "allreduce,0,-1,ring,ll,-1,1+,2+", SPAN_RING, SPAN_LL },
+		{ "allreduce,0,-1,ring,ll,-1,-1,-1", SPAN_ALGO_RING, SPAN_PROTO_LL },
+		{ "allreduce,0,-1,ring,ll,-1,1+,2+", SPAN_ALGO_RING, SPAN_PROTO_LL },
 		{ "allreduce,0,-1,ring,ll,-1,-1,3+", -1, -1 },
 		{ "allreduce,0,-1,ring,ll,-1,2+,-1", -1, -1 },
 		{ "allreduce,0,-1,ring,ll,-1,-1,2-1000000", -1, -1 },
@@ -330,10 +335,10 @@ Test(decide, where_communicators_cannot_be_told_apart_rules_for_all_of_them_act)
 		{ "allreduce,0,-1,ring,ll,-1,-1,-1,-1,1", -1, -1 },
 		{ "allreduce,0,-1,tree,ll,-1,-1,8\nallreduce,0,-1,ring,ll,-1,-1,-1", -1, -1 },
 		{ "allreduce,0,9,tree,ll,-1,-1,8,per=rank\nallreduce,0,-1,ring,ll,-1,-1,-1", -1, -1 },
-		{ "allreduce,0,9,tree,ll,-1,-1,8\nallreduce,0,-1,ring,ll,-1,-1,-1", SPAN_RING,
-		  SPAN_LL },
-		{ "allreduce,0,-1,tree,ll,-1,-1,8,-1,0\nallreduce,0,-1,ring,ll,-1,-1,-1", SPAN_RING,
-		  SPAN_LL },
+		{ "allreduce,0,9,tree,ll,-1,-1,8\nallreduce,0,-1,ring,ll,-1,-1,-1",
+		  SPAN_ALGO_RING, SPAN_PROTO_LL },
+		{ "allreduce,0,-1,tree,ll,-1,-1,8,-1,0\nallreduce,0,-1,ring,ll,-1,-1,-1",
+		  SPAN_ALGO_RING, SPAN_PROTO_LL },
 		{ "allreduce,0,-1,nvls,simple,-1,-1,-1", -1, -1 },
 		{ "allreduce,0,-1,nvlstree,simple,-1,-1,-1", -1, -1 },
 	};
@@ -348,7 +353,8 @@ Test(decide, where_communicators_cannot_be_told_apart_rules_for_all_of_them_act)
 		                              &rules), SPAN_OK, "%s", log_captured());
 		question.rules = &rules;
 		cr_assert_eq(span_decide(&question, &table), SPAN_OK);
-		span_table_choose_flat(table, SPAN_ALL_REDUCE, 10, 1, 1, 1, &algo, &proto, &channels);
+		span_table_choose_flat(table, SPAN_COLL_ALL_REDUCE, 10, 1, 1, 1, &algo, &proto,
+		                       &channels);
 		cr_assert_eq(algo, cases[i].algo, "%s", cases[i].rules);
 		cr_assert_eq(proto, cases[i].proto);
 		span_table_free(table);
@@ -359,12 +365,12 @@ Test(decide, where_communicators_cannot_be_told_apart_rules_for_all_of_them_act)
 /* NCCL times rings of 8-bit floats by 1024, for their sums lose precision. */
 Test(decide, measurements_do_not_bring_back_what_nccl_avoids)
 {
-	static const struct flat_time ring_wins[] = { { SPAN_TREE, SPAN_LL, 20 },
-		                                      { SPAN_RING, SPAN_LL, 10 } };
+	static const struct flat_time ring_wins[] = { { SPAN_ALGO_TREE, SPAN_PROTO_LL, 20 },
+		                                      { SPAN_ALGO_RING, SPAN_PROTO_LL, 10 } };
 	span_profile *profile = flat_profile("ring", RANKS, NODES, ring_wins, 2, 0.01);
 	span_table *tables[] = { decide("", profile, 0.05),
 		                 decide("allreduce,0,-1,pat,ll,-1,-1,-1", profile, 0.05) };
-	int ring = cell(SPAN_RING, SPAN_LL), tree = cell(SPAN_TREE, SPAN_LL);
+	int ring = cell(SPAN_ALGO_RING, SPAN_PROTO_LL), tree = cell(SPAN_ALGO_TREE, SPAN_PROTO_LL);
 
 	for (int i = 0; i < 2; i++) {
 		for (int eight_bits = 0; eight_bits < 2; eight_bits++) {
@@ -374,7 +380,7 @@ Test(decide, measurements_do_not_bring_back_what_nccl_avoids)
 				costs[c] = -1;
 			costs[tree] = 10;
 			costs[ring] = 12 * (eight_bits ? 1024 : 1);
-			span_table_choose(tables[i], SPAN_ALL_REDUCE, 65536, 1, costs, SPAN_ALGOS,
+			span_table_choose(tables[i], SPAN_COLL_ALL_REDUCE, 65536, 1, costs, SPAN_ALGOS,
 			                  SPAN_PROTOS, NULL);
 			cr_assert_eq(nccl_takes(costs, CELLS), eight_bits ? tree : ring);
 		}
@@ -440,16 +446,16 @@ Test(decide, a_decision_is_told_in_words)
 	span_table *table = decide("allreduce,4096,8191,ring,simple,2,-1,-1,chunk=64K", profile, 0.05);
 	char text[256];
 
-	span_explain_segment(table, SPAN_ALL_REDUCE, 0, text, sizeof(text));
+	span_explain_segment(table, SPAN_COLL_ALL_REDUCE, 0, text, sizeof(text));
 	cr_assert_str_eq(text, "AllReduce from 0 B: NCCL's own choice");
-	span_explain_segment(table, SPAN_ALL_REDUCE, 1, text, sizeof(text));
+	span_explain_segment(table, SPAN_COLL_ALL_REDUCE, 1, text, sizeof(text));
 	cr_assert_str_eq(text, "AllReduce from 512 B: Ring/LL (measured, 20% or more below Tree/LL, "
 			       "for 1 operation a launch), else NCCL's own choice");
-	span_explain_segment(table, SPAN_ALL_REDUCE, 2, text, sizeof(text));
+	span_explain_segment(table, SPAN_COLL_ALL_REDUCE, 2, text, sizeof(text));
 	cr_assert_str_eq(text, "AllReduce from 4096 B: Ring/Simple on 2 channels in chunks of 65536 B "
 			       "(rule of line 1), else Ring/LL (measured, 20% or more below Tree/LL, "
 			       "for 1 operation a launch), else NCCL's own choice");
-	span_explain_segment(table, SPAN_ALL_REDUCE, 2, text, 12);
+	span_explain_segment(table, SPAN_COLL_ALL_REDUCE, 2, text, 12);
 	cr_assert_str_eq(text, "AllReduce f");
 	span_table_free(table);
 	span_profile_free(profile);

@@ -71,12 +71,12 @@ static int best_against(const struct span_evidence *evidence, uint64_t bytes, in
 	double us, least = HUGE_VAL, of_own;
 	int best = own;
 
-	of_own = span_nccl_model_us(&evidence->model, SPAN_ALL_REDUCE, own / SPAN_PROTOS,
+	of_own = span_nccl_model_us(&evidence->model, SPAN_COLL_ALL_REDUCE, own / SPAN_PROTOS,
 	                            own % SPAN_PROTOS, bytes, 1);
 	if (of_own <= 0)
 		return own;
 	for (int cell = 0; cell < SPAN_CELLS; cell++) {
-		us = span_nccl_model_us(&evidence->model, SPAN_ALL_REDUCE, cell / SPAN_PROTOS,
+		us = span_nccl_model_us(&evidence->model, SPAN_COLL_ALL_REDUCE, cell / SPAN_PROTOS,
 		                        cell % SPAN_PROTOS, bytes, 1);
 		if (us > 0 && us < least && 1 - us / of_own > need) {
 			least = us;
@@ -113,7 +113,7 @@ Test(evidence, the_model_speaks_for_every_size_and_every_choice_of_nccl)
 
 	prepare(profile, GPUS, 0.05, NULL, &evidence);
 	cr_assert(evidence.has_model);
-	cr_assert_eq(span_evidence_segments(&evidence, SPAN_ALL_REDUCE, &segments, &n), SPAN_OK);
+	cr_assert_eq(span_evidence_segments(&evidence, SPAN_COLL_ALL_REDUCE, &segments, &n), SPAN_OK);
 	cr_assert_gt(n, 3);
 	for (double size = 1; size < 1e13; size *= 1.07) {
 		uint64_t bytes = (uint64_t)size;
@@ -136,7 +136,8 @@ Test(evidence, the_model_speaks_for_every_size_and_every_choice_of_nccl)
 static void add_flat_curve(span_profile *profile, int algo, int proto, double us)
 {
 	span_knot knots[] = { { 1024, us }, { 1 << 20, us } };
-	span_curve curve = { .coll = SPAN_ALL_REDUCE, .algo = algo, .proto = proto, .ranks = GPUS };
+	span_curve curve = { .coll = SPAN_COLL_ALL_REDUCE, .algo = algo, .proto = proto,
+		             .ranks = GPUS };
 
 	curve.nodes = 1;
 	curve.samples = 1;
@@ -148,15 +149,15 @@ static void add_flat_curve(span_profile *profile, int algo, int proto, double us
 Test(evidence, where_two_cells_were_measured_the_model_is_silent_about_them)
 {
 	span_profile *profile = machine();
-	int tree = SPAN_TREE * SPAN_PROTOS + SPAN_LL;
+	int tree = SPAN_ALGO_TREE * SPAN_PROTOS + SPAN_PROTO_LL;
 	struct span_evidence evidence;
 	struct span_segment *segments;
 	int n;
 
-	add_flat_curve(profile, SPAN_TREE, SPAN_LL, 100);
+	add_flat_curve(profile, SPAN_ALGO_TREE, SPAN_PROTO_LL, 100);
 	for (int measured = 1; measured <= 2; measured++) {
 		prepare(profile, GPUS, 0.05, NULL, &evidence);
-		cr_assert_eq(span_evidence_segments(&evidence, SPAN_ALL_REDUCE, &segments, &n),
+		cr_assert_eq(span_evidence_segments(&evidence, SPAN_COLL_ALL_REDUCE, &segments, &n),
 		             SPAN_OK);
 		cr_assert_neq(best_against(&evidence, 1 << 20, tree, 0.05), tree);
 		/* One measurement compares with nothing; two say that the difference is small. */
@@ -164,7 +165,7 @@ Test(evidence, where_two_cells_were_measured_the_model_is_silent_about_them)
 		cr_assert_neq(chosen_against(find(segments, n, 1 << 24), tree), tree);
 		free(segments);
 		if (measured == 1)
-			add_flat_curve(profile, SPAN_RING, SPAN_LL, 99);
+			add_flat_curve(profile, SPAN_ALGO_RING, SPAN_PROTO_LL, 99);
 	}
 	span_profile_free(profile);
 }
@@ -194,10 +195,10 @@ Test(evidence, constants_of_nccl_stand_in_where_they_are_sane_and_the_profile_si
 	release_constants(0, &constants);
 	prepare(profile, GPUS, 0, &constants, &with);
 	cr_assert(same_model(&plain, &with));
-	constants.hw_latencies[0][SPAN_RING][SPAN_SIMPLE] = 77; /* the profile gives that */
+	constants.hw_latencies[0][SPAN_ALGO_RING][SPAN_PROTO_SIMPLE] = 77; /* the profile gives that */
 	prepare(profile, GPUS, 0, &constants, &with);
 	cr_assert(same_model(&plain, &with));
-	constants.hw_latencies[0][SPAN_RING][SPAN_LL] = 77;
+	constants.hw_latencies[0][SPAN_ALGO_RING][SPAN_PROTO_LL] = 77;
 	prepare(profile, GPUS, 0, &constants, &with);
 	cr_assert(!same_model(&plain, &with));
 	release_constants(1, &constants);

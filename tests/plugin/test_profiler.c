@@ -188,9 +188,9 @@ Test(profiler, samples_are_what_the_fit_reads)
 	cr_assert_eq(log.n, 2);
 	cr_assert_eq(log.samples[0].bytes, 4 << 20);
 	cr_assert_float_eq(log.samples[0].us, 500, 1e-9);
-	cr_assert_eq(log.samples[1].coll, SPAN_ALL_REDUCE);
-	cr_assert_eq(log.samples[1].algo, SPAN_RING);
-	cr_assert_eq(log.samples[1].proto, SPAN_LL128);
+	cr_assert_eq(log.samples[1].coll, SPAN_COLL_ALL_REDUCE);
+	cr_assert_eq(log.samples[1].algo, SPAN_ALGO_RING);
+	cr_assert_eq(log.samples[1].proto, SPAN_PROTO_LL128);
 	cr_assert_eq(log.samples[1].ranks, 4);
 	cr_assert_eq(log.samples[1].nodes, 2);
 	span_nccl_log_free(&log);

@@ -89,7 +89,7 @@ Test(profiles, the_folder_is_found_from_where_the_plugin_lies)
 
 Test(profiles, one_is_opened_by_path_and_refused_by_name)
 {
-	static const struct flat_time time = { SPAN_RING, SPAN_LL, 10 };
+	static const struct flat_time time = { SPAN_ALGO_RING, SPAN_PROTO_LL, 10 };
 	span_profile *profile = flat_profile("mine", 8, 1, &time, 1, 0.01), *again = NULL;
 	const char *path = put("some.profile", "");
 	FILE *file = fopen(path, "w");

@@ -58,20 +58,20 @@ Test(rules, every_field_arrives)
 {
 	static const struct span_interval any = { 1, INT32_MAX };
 	const struct span_rule ten[] = {
-		{ 0, 65536, 0, { 1, 1 }, any, SPAN_ALL_REDUCE, SPAN_TREE, SPAN_SIMPLE, 2, -1, 1, 2,
-		  false },
-		{ 65537, 1048576, 0, { 4, 4 }, { 32, 32 }, SPAN_ALL_REDUCE, SPAN_RING, SPAN_SIMPLE,
-		  4, 1, 0, 3, false },
-		{ 1048577, 4294967295, 0, any, any, SPAN_ALL_REDUCE, SPAN_RING, SPAN_LL128, 0, 4,
-		  -1, 4, false },
+		{ 0, 65536, 0, { 1, 1 }, any, SPAN_COLL_ALL_REDUCE, SPAN_ALGO_TREE,
+		  SPAN_PROTO_SIMPLE, 2, -1, 1, 2, false },
+		{ 65537, 1048576, 0, { 4, 4 }, { 32, 32 }, SPAN_COLL_ALL_REDUCE, SPAN_ALGO_RING,
+		  SPAN_PROTO_SIMPLE, 4, 1, 0, 3, false },
+		{ 1048577, 4294967295, 0, any, any, SPAN_COLL_ALL_REDUCE, SPAN_ALGO_RING,
+		  SPAN_PROTO_LL128, 0, 4, -1, 4, false },
 	};
 	const struct span_rule superset[] = {
-		{ 4096, 1048576, 0, any, { 16, 64 }, SPAN_ALL_REDUCE, SPAN_TREE, SPAN_LL128, 8, -1,
-		  -1, 2, true },
-		{ 1048576, UINT64_MAX, 524288, { 2, INT32_MAX }, any, SPAN_ALL_GATHER, SPAN_RING,
-		  SPAN_SIMPLE, 0, -1, -1, 3, false },
-		{ 0, 65536, 65536, { 1, 1 }, { 8, 8 }, SPAN_REDUCE_SCATTER, SPAN_NVLS, SPAN_SIMPLE,
-		  0, -1, -1, 4, true },
+		{ 4096, 1048576, 0, any, { 16, 64 }, SPAN_COLL_ALL_REDUCE, SPAN_ALGO_TREE,
+		  SPAN_PROTO_LL128, 8, -1, -1, 2, true },
+		{ 1048576, UINT64_MAX, 524288, { 2, INT32_MAX }, any, SPAN_COLL_ALL_GATHER,
+		  SPAN_ALGO_RING, SPAN_PROTO_SIMPLE, 0, -1, -1, 3, false },
+		{ 0, 65536, 65536, { 1, 1 }, { 8, 8 }, SPAN_COLL_REDUCE_SCATTER, SPAN_ALGO_NVLS,
+		  SPAN_PROTO_SIMPLE, 0, -1, -1, 4, true },
 	};
 	struct span_rules rules;
 

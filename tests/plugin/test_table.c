@@ -76,8 +76,8 @@ static void offer_simple(uint64_t *state, float *costs)
 {
 	int more = (int)(random_number(state) % CELLS);
 
-	for (int i = SPAN_COLLNET_DIRECT * SPAN_PROTOS; i < CELLS; i++)
-		if (i % SPAN_PROTOS != SPAN_SIMPLE)
+	for (int i = SPAN_ALGO_COLLNET_DIRECT * SPAN_PROTOS; i < CELLS; i++)
+		if (i % SPAN_PROTOS != SPAN_PROTO_SIMPLE)
 			costs[i] = -1;
 	if (random_number(state) % 2)
 		costs[more] = (float)(random_number(state) % 16);
@@ -137,7 +137,7 @@ static void check_call(const span_table *table, const struct mirror *mirror, uin
 	random_offer(state, costs);
 	memcpy(before, costs, sizeof(costs));
 	choice = expected(mirror, bytes, pipe_ops, before, algos);
-	span_table_choose(table, SPAN_ALL_GATHER, bytes, pipe_ops, costs, algos, SPAN_PROTOS,
+	span_table_choose(table, SPAN_COLL_ALL_GATHER, bytes, pipe_ops, costs, algos, SPAN_PROTOS,
 	                  &channels);
 	if (choice) {
 		before[choice->algo * SPAN_PROTOS + choice->proto] = 0;
@@ -153,7 +153,7 @@ Test(table, a_search_finds_what_reading_finds, .timeout = 60)
 	uint64_t state = 1;
 
 	for (int round = 0; round < 200; round++) {
-		span_table *table = random_table(&state, SPAN_ALL_GATHER, &mirror);
+		span_table *table = random_table(&state, SPAN_COLL_ALL_GATHER, &mirror);
 
 		for (int call = 0; call < 500; call++)
 			check_call(table, &mirror, &state);
@@ -173,12 +173,12 @@ Test(table, what_was_added_acts_when_the_table_is_finished)
 	for (int i = 0; i < 2; i++) {
 		cell = &costs[i * SPAN_PROTOS];
 		choice.algo = (int8_t)i;
-		cr_assert_eq(span_table_add(table, SPAN_REDUCE, (uint64_t)i, &choice, 1), SPAN_OK);
-		span_table_choose(table, SPAN_REDUCE, 64, 1, costs, SPAN_ALGOS, SPAN_PROTOS,
+		cr_assert_eq(span_table_add(table, SPAN_COLL_REDUCE, (uint64_t)i, &choice, 1), SPAN_OK);
+		span_table_choose(table, SPAN_COLL_REDUCE, 64, 1, costs, SPAN_ALGOS, SPAN_PROTOS,
 		                  &channels);
 		cr_assert_neq(*cell, 0);
 		cr_assert_eq(span_table_finish(table), SPAN_OK);
-		span_table_choose(table, SPAN_REDUCE, 64, 1, costs, SPAN_ALGOS, SPAN_PROTOS,
+		span_table_choose(table, SPAN_COLL_REDUCE, 64, 1, costs, SPAN_ALGOS, SPAN_PROTOS,
 		                  &channels);
 		cr_assert_eq(*cell, 0);
 	}
@@ -193,11 +193,11 @@ Test(table, minus_one_is_never_raised_and_at_most_one_cell_changes, .timeout = 6
 	int changed, channels = 0;
 
 	for (int round = 0; round < 2000; round++) {
-		span_table *table = random_table(&state, SPAN_ALL_REDUCE, &mirror);
+		span_table *table = random_table(&state, SPAN_COLL_ALL_REDUCE, &mirror);
 
 		random_offer(&state, costs);
 		memcpy(before, costs, sizeof(costs));
-		span_table_choose(table, SPAN_ALL_REDUCE, random_number(&state), 1, costs,
+		span_table_choose(table, SPAN_COLL_ALL_REDUCE, random_number(&state), 1, costs,
 		                  SPAN_ALGOS, SPAN_PROTOS, &channels);
 		changed = 0;
 		for (int i = 0; i < CELLS; i++) {
@@ -218,7 +218,7 @@ static span_table *one_rule(int algo, int proto)
 	choice.proto = (int8_t)proto;
 	choice.flat = SPAN_FLAT_ALWAYS;
 	cr_assert_eq(span_table_create(&table), SPAN_OK);
-	cr_assert_eq(span_table_add(table, SPAN_ALL_REDUCE, 0, &choice, 1), SPAN_OK);
+	cr_assert_eq(span_table_add(table, SPAN_COLL_ALL_REDUCE, 0, &choice, 1), SPAN_OK);
 	cr_assert_eq(span_table_finish(table), SPAN_OK);
 	return table;
 }
@@ -237,50 +237,52 @@ static void assert_untouched(const span_table *table, int coll, float *costs, in
 
 Test(table, arguments_that_are_not_as_expected_touch_nothing)
 {
-	span_table *table = one_rule(SPAN_PAT, SPAN_SIMPLE);
+	span_table *table = one_rule(SPAN_ALGO_PAT, SPAN_PROTO_SIMPLE);
 	float costs[CELLS + SPAN_PROTOS];
 	int channels = 0;
 
 	rising_costs(costs, CELLS + SPAN_PROTOS);
 	assert_untouched(table, -1, costs, SPAN_ALGOS, SPAN_PROTOS);
 	assert_untouched(table, SPAN_COLLS, costs, SPAN_ALGOS, SPAN_PROTOS);
-	assert_untouched(table, SPAN_BROADCAST, costs, SPAN_ALGOS, SPAN_PROTOS);
-	assert_untouched(table, SPAN_ALL_REDUCE, costs, 6, SPAN_PROTOS); /* no PAT before 2.23 */
-	assert_untouched(table, SPAN_ALL_REDUCE, costs, 0, SPAN_PROTOS);
-	assert_untouched(table, SPAN_ALL_REDUCE, costs, -7, SPAN_PROTOS);
-	assert_untouched(table, SPAN_ALL_REDUCE, costs, SPAN_ALGOS, 2);
-	assert_untouched(table, SPAN_ALL_REDUCE, costs, SPAN_ALGOS, 4);
-	costs[SPAN_PAT * SPAN_PROTOS + SPAN_SIMPLE] = NAN;
-	assert_untouched(table, SPAN_ALL_REDUCE, costs, SPAN_ALGOS, SPAN_PROTOS);
-	span_table_choose(table, SPAN_ALL_REDUCE, 4096, 1, NULL, SPAN_ALGOS, SPAN_PROTOS, &channels);
-	costs[SPAN_PAT * SPAN_PROTOS + SPAN_SIMPLE] = 9;
-	span_table_choose(table, SPAN_ALL_REDUCE, 4096, 1, costs, SPAN_ALGOS, SPAN_PROTOS, NULL);
-	cr_assert_eq(costs[SPAN_PAT * SPAN_PROTOS + SPAN_SIMPLE], 0);
+	assert_untouched(table, SPAN_COLL_BROADCAST, costs, SPAN_ALGOS, SPAN_PROTOS);
+	assert_untouched(table, SPAN_COLL_ALL_REDUCE, costs, 6, SPAN_PROTOS); /* no PAT before 2.23 */
+	assert_untouched(table, SPAN_COLL_ALL_REDUCE, costs, 0, SPAN_PROTOS);
+	assert_untouched(table, SPAN_COLL_ALL_REDUCE, costs, -7, SPAN_PROTOS);
+	assert_untouched(table, SPAN_COLL_ALL_REDUCE, costs, SPAN_ALGOS, 2);
+	assert_untouched(table, SPAN_COLL_ALL_REDUCE, costs, SPAN_ALGOS, 4);
+	costs[SPAN_ALGO_PAT * SPAN_PROTOS + SPAN_PROTO_SIMPLE] = NAN;
+	assert_untouched(table, SPAN_COLL_ALL_REDUCE, costs, SPAN_ALGOS, SPAN_PROTOS);
+	span_table_choose(table, SPAN_COLL_ALL_REDUCE, 4096, 1, NULL, SPAN_ALGOS, SPAN_PROTOS,
+	                  &channels);
+	costs[SPAN_ALGO_PAT * SPAN_PROTOS + SPAN_PROTO_SIMPLE] = 9;
+	span_table_choose(table, SPAN_COLL_ALL_REDUCE, 4096, 1, costs, SPAN_ALGOS, SPAN_PROTOS, NULL);
+	cr_assert_eq(costs[SPAN_ALGO_PAT * SPAN_PROTOS + SPAN_PROTO_SIMPLE], 0);
 	span_table_free(table);
 }
 
 /* A later NCCL may have more algorithms, and its own choice may be one of those. */
 Test(table, an_unknown_algorithm_of_nccl_is_not_beaten_by_evidence)
 {
-	struct span_choice choice = { .beats = (1u << CELLS) - 1, .pipe_ops = -1, .algo = SPAN_RING };
+	struct span_choice choice = { .beats = (1u << CELLS) - 1, .pipe_ops = -1,
+		                      .algo = SPAN_ALGO_RING };
 	float costs[MORE_ALGOS * SPAN_PROTOS], before[MORE_ALGOS * SPAN_PROTOS];
 	span_table *table;
 	int channels = 0;
 
 	cr_assert_eq(span_table_create(&table), SPAN_OK);
-	cr_assert_eq(span_table_add(table, SPAN_ALL_REDUCE, 0, &choice, 1), SPAN_OK);
+	cr_assert_eq(span_table_add(table, SPAN_COLL_ALL_REDUCE, 0, &choice, 1), SPAN_OK);
 	cr_assert_eq(span_table_finish(table), SPAN_OK);
 	for (int own = CELLS; own < MORE_ALGOS * SPAN_PROTOS; own++) {
 		rising_costs(costs, MORE_ALGOS * SPAN_PROTOS);
 		costs[own] = 0.5f;
 		memcpy(before, costs, sizeof(costs));
-		span_table_choose(table, SPAN_ALL_REDUCE, 1, 1, costs, MORE_ALGOS, SPAN_PROTOS,
+		span_table_choose(table, SPAN_COLL_ALL_REDUCE, 1, 1, costs, MORE_ALGOS, SPAN_PROTOS,
 		                  &channels);
 		cr_assert(!memcmp(before, costs, sizeof(costs)), "cell %d", own);
 	}
 	rising_costs(costs, MORE_ALGOS * SPAN_PROTOS);
-	span_table_choose(table, SPAN_ALL_REDUCE, 1, 1, costs, MORE_ALGOS, SPAN_PROTOS, &channels);
-	cr_assert_eq(costs[SPAN_RING * SPAN_PROTOS], 0);
+	span_table_choose(table, SPAN_COLL_ALL_REDUCE, 1, 1, costs, MORE_ALGOS, SPAN_PROTOS, &channels);
+	cr_assert_eq(costs[SPAN_ALGO_RING * SPAN_PROTOS], 0);
 	span_table_free(table);
 }
 
@@ -301,15 +303,15 @@ Test(table, without_a_cost_table_only_what_nccl_says_works_is_taken)
 		span_table *table;
 
 		choice.flat = (uint8_t)cases[i].flat;
-		choice.proto = SPAN_SIMPLE;
+		choice.proto = SPAN_PROTO_SIMPLE;
 		choice.channels = 8;
 		cr_assert_eq(span_table_create(&table), SPAN_OK);
-		cr_assert_eq(span_table_add(table, SPAN_ALL_REDUCE, 0, &choice, 1), SPAN_OK);
+		cr_assert_eq(span_table_add(table, SPAN_COLL_ALL_REDUCE, 0, &choice, 1), SPAN_OK);
 		cr_assert_eq(span_table_finish(table), SPAN_OK);
-		span_table_choose_flat(table, SPAN_ALL_REDUCE, 1 << 20, 1, cases[i].collnet,
+		span_table_choose_flat(table, SPAN_COLL_ALL_REDUCE, 1 << 20, 1, cases[i].collnet,
 		                       cases[i].nvls, &algo, &proto, &channels);
 		cr_assert_eq(algo, cases[i].taken ? 4 : -1, "case %zu", i);
-		cr_assert_eq(proto, cases[i].taken ? SPAN_SIMPLE : -1);
+		cr_assert_eq(proto, cases[i].taken ? SPAN_PROTO_SIMPLE : -1);
 		cr_assert_eq(channels, cases[i].taken && choice.flat == SPAN_FLAT_ALWAYS ? 8 : 0);
 		span_table_free(table);
 	}
@@ -325,13 +327,13 @@ Test(table, a_chunk_belongs_to_the_cell_that_runs)
 	span_table *table;
 
 	cr_assert_eq(span_table_create(&table), SPAN_OK);
-	cr_assert_eq(span_table_add(table, SPAN_ALL_REDUCE, 0, choices, 2), SPAN_OK);
+	cr_assert_eq(span_table_add(table, SPAN_COLL_ALL_REDUCE, 0, choices, 2), SPAN_OK);
 	cr_assert_eq(span_table_finish(table), SPAN_OK);
-	span_table_chunk(table, SPAN_ALL_REDUCE, 4096, 0, 2, &chunk);
+	span_table_chunk(table, SPAN_COLL_ALL_REDUCE, 4096, 0, 2, &chunk);
 	cr_assert_eq(chunk, 77);
-	span_table_chunk(table, SPAN_ALL_GATHER, 4096, 1, 2, &chunk);
+	span_table_chunk(table, SPAN_COLL_ALL_GATHER, 4096, 1, 2, &chunk);
 	cr_assert_eq(chunk, 77);
-	span_table_chunk(table, SPAN_ALL_REDUCE, 4096, 1, 2, &chunk);
+	span_table_chunk(table, SPAN_COLL_ALL_REDUCE, 4096, 1, 2, &chunk);
 	cr_assert_eq(chunk, 65536);
 	span_table_free(table);
 }
@@ -345,8 +347,9 @@ Test(table, its_digest_changes_with_everything_that_decides)
 	do {                                                                             \
 		span_table *t;                                                           \
 		cr_assert_eq(span_table_create(&t), SPAN_OK);                            \
-		cr_assert_eq(span_table_add(t, SPAN_REDUCE, 0, NULL, 0), SPAN_OK);       \
-		cr_assert_eq(span_table_add(t, SPAN_REDUCE, from, &(c), 1), SPAN_OK);    \
+		cr_assert_eq(span_table_add(t, SPAN_COLL_REDUCE, 0, NULL, 0), SPAN_OK);  \
+		cr_assert_eq(span_table_add(t, SPAN_COLL_REDUCE, from, &(c), 1),         \
+		             SPAN_OK);                                                   \
 		result = span_table_digest(t);                                           \
 		span_table_free(t);                                                      \
 	} while (0)

@@ -75,7 +75,8 @@ ParameterizedTestParameters(tuner, serves_every_release)
 ParameterizedTest(int *version, tuner, serves_every_release)
 {
 	float costs[CELLS];
-	struct call call = { .coll = SPAN_ALL_REDUCE, .bytes = 1024, .pipe_ops = 1, .costs = costs };
+	struct call call = { .coll = SPAN_COLL_ALL_REDUCE, .bytes = 1024, .pipe_ops = 1,
+		             .costs = costs };
 	struct outcome outcome;
 	void *context;
 
@@ -87,16 +88,16 @@ ParameterizedTest(int *version, tuner, serves_every_release)
 		call.bytes = 1024;
 		outcome = release_ask(*version, context, &call);
 		cr_assert_eq(outcome.status, 0);
-		cr_assert_eq(outcome.cell, SPAN_RING * 3 + SPAN_LL);
+		cr_assert_eq(outcome.cell, SPAN_ALGO_RING * 3 + SPAN_PROTO_LL);
 		cr_assert_eq(outcome.channels, *version == 1 ? 0 : 4); /* v1 does not bound them */
 		call.bytes = 1 << 20;
 		outcome = release_ask(*version, context, &call);
-		cr_assert_eq(outcome.cell, SPAN_RING * 3 + SPAN_SIMPLE);
+		cr_assert_eq(outcome.cell, SPAN_ALGO_RING * 3 + SPAN_PROTO_SIMPLE);
 		cr_assert_eq(outcome.channels, 0);
-		call.coll = SPAN_BROADCAST;
+		call.coll = SPAN_COLL_BROADCAST;
 		outcome = release_ask(*version, context, &call);
 		cr_assert_eq(outcome.cell, *version < 3 ? -1 : 0);
-		call.coll = SPAN_ALL_REDUCE;
+		call.coll = SPAN_COLL_ALL_REDUCE;
 		cr_assert_eq(release_end(*version, context), 0);
 	}
 	cr_assert_eq(warnings, 0);
@@ -110,15 +111,18 @@ Test(tuner, gives_chunk_sizes_to_releases_that_ask)
 
 	use_rules(RULES);
 	release_init(6, 8, 1, logger, &context);
-	cr_assert_eq(ncclTunerPlugin_v6.get_chunk_size(context, SPAN_ALL_REDUCE, 1 << 20, SPAN_RING,
-	                                               SPAN_LL, 4, &chunk), 0);
+	cr_assert_eq(ncclTunerPlugin_v6.get_chunk_size(context, SPAN_COLL_ALL_REDUCE, 1 << 20,
+	                                               SPAN_ALGO_RING, SPAN_PROTO_LL, 4, &chunk),
+	             0);
 	cr_assert_eq(chunk, 524288);
-	cr_assert_eq(ncclTunerPlugin_v6.get_chunk_size(context, SPAN_ALL_REDUCE, 1 << 20, SPAN_RING,
-	                                               SPAN_SIMPLE, 4, &chunk), 0);
+	cr_assert_eq(ncclTunerPlugin_v6.get_chunk_size(context, SPAN_COLL_ALL_REDUCE, 1 << 20,
+	                                               SPAN_ALGO_RING, SPAN_PROTO_SIMPLE, 4, &chunk),
+	             0);
 	cr_assert_eq(chunk, 65536);
 	release_end(6, context);
-	cr_assert_eq(ncclTunerPlugin_v6.get_chunk_size(NULL, SPAN_ALL_REDUCE, 1 << 20, SPAN_RING,
-	                                               SPAN_SIMPLE, 4, &chunk), 0);
+	cr_assert_eq(ncclTunerPlugin_v6.get_chunk_size(NULL, SPAN_COLL_ALL_REDUCE, 1 << 20,
+	                                               SPAN_ALGO_RING, SPAN_PROTO_SIMPLE, 4, &chunk),
+	             0);
 }
 
 /* NCCL's buffers for NVLS hold its own chunks and no larger ones. */
@@ -127,9 +131,12 @@ Test(tuner, chunks_of_nvls_are_never_larger_than_nccls_own)
 	static const struct {
 		int algo;
 		size_t own, chunk;
-	} cases[] = { { SPAN_RING, 131072, 262144 },      { SPAN_TREE, 131072, 262144 },
-		      { SPAN_NVLS, 131072, 131072 },      { SPAN_NVLS, 524288, 262144 },
-		      { SPAN_NVLS_TREE, 131072, 131072 }, { SPAN_NVLS_TREE, 524288, 262144 } };
+	} cases[] = { { SPAN_ALGO_RING, 131072, 262144 },
+		      { SPAN_ALGO_TREE, 131072, 262144 },
+		      { SPAN_ALGO_NVLS, 131072, 131072 },
+		      { SPAN_ALGO_NVLS, 524288, 262144 },
+		      { SPAN_ALGO_NVLS_TREE, 131072, 131072 },
+		      { SPAN_ALGO_NVLS_TREE, 524288, 262144 } };
 	void *context;
 
 	use_rules("allreduce,0,-1,ring,simple,-1,-1,-1,chunk=256K\n"
@@ -140,8 +147,8 @@ Test(tuner, chunks_of_nvls_are_never_larger_than_nccls_own)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		size_t chunk = cases[i].own;
 
-		ncclTunerPlugin_v6.get_chunk_size(context, SPAN_ALL_REDUCE, 1 << 20, cases[i].algo,
-		                                  SPAN_SIMPLE, 4, &chunk);
+		ncclTunerPlugin_v6.get_chunk_size(context, SPAN_COLL_ALL_REDUCE, 1 << 20, cases[i].algo,
+		                                  SPAN_PROTO_SIMPLE, 4, &chunk);
 		cr_assert_eq(chunk, cases[i].chunk, "algorithm %d", cases[i].algo);
 	}
 	release_end(6, context);
@@ -178,7 +185,7 @@ Test(tuner, tables_of_minus_one_stay_as_they_are, .timeout = 60)
 static void assert_stands_aside(const char *message, int a_warning)
 {
 	float costs[CELLS];
-	struct call call = { .coll = SPAN_ALL_REDUCE, .bytes = 1024, .pipe_ops = 1 };
+	struct call call = { .coll = SPAN_COLL_ALL_REDUCE, .bytes = 1024, .pipe_ops = 1 };
 	struct outcome outcome;
 	void *context;
 
@@ -285,7 +292,7 @@ Test(tuner, counts_that_cannot_be_leave_everything_to_nccl)
 
 Test(tuner, the_users_choice_is_respected_where_it_cannot_be_seen)
 {
-	struct call call = { .coll = SPAN_ALL_REDUCE, .bytes = 1024, .pipe_ops = 1 };
+	struct call call = { .coll = SPAN_COLL_ALL_REDUCE, .bytes = 1024, .pipe_ops = 1 };
 	void *context;
 
 	use_rules(RULES);
@@ -302,7 +309,8 @@ Test(tuner, the_users_choice_is_respected_where_it_cannot_be_seen)
 Test(tuner, communicators_of_different_size_have_their_own_answers)
 {
 	float costs[CELLS];
-	struct call call = { .coll = SPAN_ALL_REDUCE, .bytes = 1024, .pipe_ops = 1, .costs = costs };
+	struct call call = { .coll = SPAN_COLL_ALL_REDUCE, .bytes = 1024, .pipe_ops = 1,
+		             .costs = costs };
 	void *eight, *sixteen;
 
 	call.algos = SPAN_ALGOS;
@@ -311,10 +319,13 @@ Test(tuner, communicators_of_different_size_have_their_own_answers)
 	for (int version = 2; version <= NEWEST_TUNER; version++) {
 		release_init(version, 8, 1, logger, &eight);
 		release_init(version, 16, 2, NULL, &sixteen);
-		cr_assert_eq(release_ask(version, eight, &call).cell, SPAN_RING * 3 + SPAN_LL);
-		cr_assert_eq(release_ask(version, sixteen, &call).cell, SPAN_RING * 3 + SPAN_SIMPLE);
+		cr_assert_eq(release_ask(version, eight, &call).cell,
+		             SPAN_ALGO_RING * 3 + SPAN_PROTO_LL);
+		cr_assert_eq(release_ask(version, sixteen, &call).cell,
+		             SPAN_ALGO_RING * 3 + SPAN_PROTO_SIMPLE);
 		release_end(version, eight);
-		cr_assert_eq(release_ask(version, sixteen, &call).cell, SPAN_RING * 3 + SPAN_SIMPLE);
+		cr_assert_eq(release_ask(version, sixteen, &call).cell,
+		             SPAN_ALGO_RING * 3 + SPAN_PROTO_SIMPLE);
 		release_end(version, sixteen);
 	}
 }
@@ -362,12 +373,12 @@ Test(tuner, version_1_answers_alike_whatever_else_a_rank_has_made)
 /* What it cannot judge it leaves to NCCL, and what comes after it. */
 Test(tuner, version_1_takes_only_rules_for_every_communicator)
 {
-	struct call call = { .coll = SPAN_ALL_REDUCE, .pipe_ops = 1 };
+	struct call call = { .coll = SPAN_COLL_ALL_REDUCE, .pipe_ops = 1 };
 	static const struct {
 		size_t bytes;
 		int cell;
-	} cases[] = { { 1024, SPAN_RING * 3 + SPAN_LL }, { 8192, -1 }, { 65536, -1 },
-		      { 65537, SPAN_TREE * 3 + SPAN_SIMPLE }, { 1 << 20, -1 } };
+	} cases[] = { { 1024, SPAN_ALGO_RING * 3 + SPAN_PROTO_LL }, { 8192, -1 }, { 65536, -1 },
+		      { 65537, SPAN_ALGO_TREE * 3 + SPAN_PROTO_SIMPLE }, { 1 << 20, -1 } };
 	void *none;
 
 	use_rules("allreduce,0,4096,ring,ll,-1,-1,-1\nallreduce,0,65536,tree,ll,-1,-1,8\n"
@@ -413,9 +424,9 @@ static void become_rank(int rank)
 
 static const char *mixed_profile(void)
 {
-	static const struct flat_time times[] = { { SPAN_TREE, SPAN_LL, 100 },
-		                                  { SPAN_RING, SPAN_LL, 80 },
-		                                  { SPAN_NVLS, SPAN_SIMPLE, 70 } };
+	static const struct flat_time times[] = { { SPAN_ALGO_TREE, SPAN_PROTO_LL, 100 },
+		                                  { SPAN_ALGO_RING, SPAN_PROTO_LL, 80 },
+		                                  { SPAN_ALGO_NVLS, SPAN_PROTO_SIMPLE, 70 } };
 	span_profile *profile = flat_profile("mixed", 8, 1, times, 3, 0.01);
 	const char *path = write_file("mixed.profile", "");
 	FILE *file = fopen(path, "w");
@@ -487,7 +498,7 @@ static void log_digest(int version, size_t ranks, char digest[32])
 /* Rules for any ranks, and a profile for none of these, decide alike everywhere. */
 Test(tuner, whatever_may_decide_shows_in_the_digest)
 {
-	static const struct flat_time times[] = { { SPAN_TREE, SPAN_LL, 100 } };
+	static const struct flat_time times[] = { { SPAN_ALGO_TREE, SPAN_PROTO_LL, 100 } };
 	const char *path = strdup(mixed_profile());
 	char first[32], other[32];
 	span_profile *profile;

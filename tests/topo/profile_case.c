@@ -39,9 +39,9 @@ span_profile *profile_case(void)
 	cr_assert_eq(source, 0);
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(*numbers); i++)
 		cr_assert_eq(span_profile_set_number(profile, numbers + i), SPAN_OK);
-	add_curve(profile, SPAN_ALL_REDUCE, SPAN_RING, SPAN_LL, 8);
-	add_curve(profile, SPAN_ALL_GATHER, SPAN_NVLS, SPAN_SIMPLE, 8);
-	add_curve(profile, SPAN_ALL_REDUCE, SPAN_ALGO_ANY, SPAN_PROTO_ANY, 4);
+	add_curve(profile, SPAN_COLL_ALL_REDUCE, SPAN_ALGO_RING, SPAN_PROTO_LL, 8);
+	add_curve(profile, SPAN_COLL_ALL_GATHER, SPAN_ALGO_NVLS, SPAN_PROTO_SIMPLE, 8);
+	add_curve(profile, SPAN_COLL_ALL_REDUCE, SPAN_ALGO_ANY, SPAN_PROTO_ANY, 4);
 	return profile;
 }
 
@@ -49,8 +49,8 @@ span_profile *profile_case_large(size_t bytes)
 {
 	span_profile *profile = profile_case();
 	span_knot knots[64];
-	span_curve curve = { .coll = SPAN_ALL_REDUCE,
-		             .algo = SPAN_TREE,
+	span_curve curve = { .coll = SPAN_COLL_ALL_REDUCE,
+		             .algo = SPAN_ALGO_TREE,
 		             .nodes = 1,
 		             .spread = 0.01,
 		             .samples = 64,

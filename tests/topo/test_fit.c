@@ -21,7 +21,7 @@ static span_profile *empty(void)
 
 static span_nccl_sample sample(int algo, int proto, uint64_t bytes, double us)
 {
-	return (span_nccl_sample){ .coll = SPAN_ALL_REDUCE,
+	return (span_nccl_sample){ .coll = SPAN_COLL_ALL_REDUCE,
 		                   .algo = algo,
 		                   .proto = proto,
 		                   .ranks = 8,
@@ -57,7 +57,7 @@ Test(fit, repeats_become_their_median_and_their_scatter_is_the_noise)
 	const span_curve *curve;
 
 	cr_assert_eq(fit(samples, 5, profile, &report), SPAN_OK);
-	curve = span_profile_curve(profile, SPAN_ALL_REDUCE, -1, -1, 8, 2);
+	curve = span_profile_curve(profile, SPAN_COLL_ALL_REDUCE, -1, -1, 8, 2);
 	cr_assert(curve && curve->n_knots == 2 && curve->samples == 5);
 	cr_assert_eq(curve->knots[0].us, 10);
 	cr_assert_eq(curve->knots[1].us, 21);
@@ -78,7 +78,8 @@ Test(fit, sizes_that_say_nothing_new_are_dropped_and_bends_stay)
 	for (int i = 0; i < 20; i++) {
 		uint64_t bytes = 1ull << (i + 4);
 
-		samples[i] = sample(SPAN_RING, SPAN_LL, bytes, i < 10 ? 5 : 5.0 + (i - 9) * 20);
+		samples[i] = sample(SPAN_ALGO_RING, SPAN_PROTO_LL, bytes,
+		                    i < 10 ? 5 : 5.0 + (i - 9) * 20);
 	}
 	cr_assert_eq(fit(samples, 20, profile, &report), SPAN_OK);
 	curve = span_profile_curve_at(profile, 0);
@@ -125,9 +126,9 @@ Test(fit, without_repeats_in_place_times_tell_the_noise)
 Test(fit, groups_are_kept_apart_and_what_nccl_does_not_tune_is_counted)
 {
 	span_nccl_sample samples[] = {
-		sample(SPAN_RING, SPAN_LL, 1024, 5),
-		sample(SPAN_RING, SPAN_SIMPLE, 1024, 9),
-		sample(SPAN_NVLS, -1, 1024, 7),
+		sample(SPAN_ALGO_RING, SPAN_PROTO_LL, 1024, 5),
+		sample(SPAN_ALGO_RING, SPAN_PROTO_SIMPLE, 1024, 9),
+		sample(SPAN_ALGO_NVLS, -1, 1024, 7),
 		sample(-1, -1, 1024, 5),
 		sample(-1, -1, 1024, 5),
 		sample(-1, -1, 1024, 5),
@@ -142,7 +143,8 @@ Test(fit, groups_are_kept_apart_and_what_nccl_does_not_tune_is_counted)
 	cr_assert_eq(report.n, 3);
 	cr_assert_eq(report.other, 1);
 	cr_assert_eq(report.unplaced, 2);
-	cr_assert(span_profile_curve(profile, SPAN_ALL_REDUCE, SPAN_NVLS, SPAN_SIMPLE, 8, 2));
+	cr_assert(span_profile_curve(profile, SPAN_COLL_ALL_REDUCE, SPAN_ALGO_NVLS,
+	                             SPAN_PROTO_SIMPLE, 8, 2));
 	span_fit_report_free(&report);
 	cr_assert_eq(span_fit(samples, 1, 0, profile, &report), SPAN_EINVAL);
 	cr_assert(strstr(log_captured(), "a second curve"), "%s", log_captured());
@@ -173,7 +175,7 @@ static void add(span_profile *profile, int algo, int proto, double low, double h
                 double spread)
 {
 	const span_knot knots[] = { { low, us }, { high, us } };
-	const span_curve curve = { .coll = SPAN_ALL_REDUCE,
+	const span_curve curve = { .coll = SPAN_COLL_ALL_REDUCE,
 		                   .algo = algo,
 		                   .proto = proto,
 		                   .ranks = 8,
@@ -191,15 +193,15 @@ Test(fit, another_algorithm_must_win_by_more_than_the_noise_where_it_was_measure
 	span_profile *profile = empty();
 
 	add(profile, -1, -1, 1, 1e6, 1, 0.01);
-	add(profile, SPAN_TREE, SPAN_LL, 1, 1e3, 50, 0.01);
-	add(profile, SPAN_RING, SPAN_LL, 1, 1e6, 100, 0.01);
-	add(profile, SPAN_NVLS, SPAN_SIMPLE, 1, 1e6, 98, 0.01);
-	cr_assert_eq(span_fit_choose(profile, SPAN_ALL_REDUCE, 8, 2, 100, 2), 1);
-	cr_assert_eq(span_fit_choose(profile, SPAN_ALL_REDUCE, 8, 2, 1001, 2), 2);
-	cr_assert_eq(span_fit_choose(profile, SPAN_ALL_REDUCE, 8, 2, 1e4, 2), 2);
-	cr_assert_eq(span_fit_choose(profile, SPAN_ALL_REDUCE, 8, 2, 1e4, -1), 3);
-	cr_assert_eq(span_fit_choose(profile, SPAN_ALL_REDUCE, 8, 2, 1e7, 2), 2);
-	cr_assert_eq(span_fit_choose(profile, SPAN_ALL_REDUCE, 8, 1, 100, 2), 2);
-	cr_assert_eq(span_fit_choose(profile, SPAN_REDUCE, 8, 2, 100, -1), -1);
+	add(profile, SPAN_ALGO_TREE, SPAN_PROTO_LL, 1, 1e3, 50, 0.01);
+	add(profile, SPAN_ALGO_RING, SPAN_PROTO_LL, 1, 1e6, 100, 0.01);
+	add(profile, SPAN_ALGO_NVLS, SPAN_PROTO_SIMPLE, 1, 1e6, 98, 0.01);
+	cr_assert_eq(span_fit_choose(profile, SPAN_COLL_ALL_REDUCE, 8, 2, 100, 2), 1);
+	cr_assert_eq(span_fit_choose(profile, SPAN_COLL_ALL_REDUCE, 8, 2, 1001, 2), 2);
+	cr_assert_eq(span_fit_choose(profile, SPAN_COLL_ALL_REDUCE, 8, 2, 1e4, 2), 2);
+	cr_assert_eq(span_fit_choose(profile, SPAN_COLL_ALL_REDUCE, 8, 2, 1e4, -1), 3);
+	cr_assert_eq(span_fit_choose(profile, SPAN_COLL_ALL_REDUCE, 8, 2, 1e7, 2), 2);
+	cr_assert_eq(span_fit_choose(profile, SPAN_COLL_ALL_REDUCE, 8, 1, 100, 2), 2);
+	cr_assert_eq(span_fit_choose(profile, SPAN_COLL_REDUCE, 8, 2, 100, -1), -1);
 	span_profile_free(profile);
 }

@@ -118,7 +118,7 @@ static span_profile *fit_knots(const span_knot *knots, int32_t n)
 	int32_t source;
 
 	for (int32_t i = 0; i < n; i++)
-		samples[i] = (span_nccl_sample){ .coll = SPAN_ALL_REDUCE,
+		samples[i] = (span_nccl_sample){ .coll = SPAN_COLL_ALL_REDUCE,
 			                         .algo = -1,
 			                         .proto = -1,
 			                         .ranks = 8,
@@ -317,7 +317,8 @@ static int32_t standing_of(const span_profile *profile, int32_t ranks)
 	for (int32_t i = 0; i < span_profile_curves(profile); i++) {
 		const span_curve *curve = span_profile_curve_at(profile, i);
 
-		if (curve->ranks == ranks && curve->algo == SPAN_RING && curve->proto == SPAN_SIMPLE)
+		if (curve->ranks == ranks && curve->algo == SPAN_ALGO_RING &&
+		    curve->proto == SPAN_PROTO_SIMPLE)
 			return i;
 	}
 	cr_assert_fail("no curve of the default");
@@ -327,8 +328,8 @@ static int32_t standing_of(const span_profile *profile, int32_t ranks)
 static void judge_choice(struct choices *choices, int32_t ranks, uint64_t bytes)
 {
 	int32_t standing = standing_of(choices->profile, ranks);
-	int32_t chosen = span_fit_choose(choices->profile, SPAN_ALL_REDUCE, ranks, 1, (double)bytes,
-	                                 standing);
+	int32_t chosen = span_fit_choose(choices->profile, SPAN_COLL_ALL_REDUCE, ranks, 1,
+	                                 (double)bytes, standing);
 	const span_curve *ours = span_profile_curve_at(choices->profile, chosen);
 	const span_curve *theirs = span_profile_curve_at(choices->profile, standing);
 	double us = judged_us(choices->samples, choices->repeats, choices->n, ours, bytes);
@@ -343,7 +344,7 @@ static void judge_choice(struct choices *choices, int32_t ranks, uint64_t bytes)
 	              (unsigned long long)bytes, span_algo_name(ours->algo),
 	              span_proto_name(ours->proto), 100 * loss);
 	if (ranks == 4)
-		cr_assert(ours->algo == SPAN_NVLS && loss < -0.02,
+		cr_assert(ours->algo == SPAN_ALGO_NVLS && loss < -0.02,
 		          "4 ranks, %llu bytes: %s/%s, %.2f%%", (unsigned long long)bytes,
 		          span_algo_name(ours->algo), span_proto_name(ours->proto), 100 * loss);
 }
@@ -352,7 +353,7 @@ Test(fit_figures, choices_are_never_slower_than_nccl_and_take_nvls_on_four_h100)
 {
 	const char *const files[] = { "g2_NVLS", "g2_Ring", "g2_auto",
 		                      "g4_NVLS", "g4_Ring", "g4_auto" };
-	const span_nccl_log_options sweep = { SPAN_ALL_REDUCE, -1, -1, 4, 1 };
+	const span_nccl_log_options sweep = { SPAN_COLL_ALL_REDUCE, -1, -1, 4, 1 };
 	const span_nccl_log_options nothing = { -1, -1, -1, 0, 0 };
 	static struct choices choices;
 	span_nccl_sample *samples = NULL;
@@ -365,8 +366,8 @@ Test(fit_figures, choices_are_never_slower_than_nccl_and_take_nvls_on_four_h100)
 	append_log("wayne_h100_algo_sweep.txt", &sweep, &samples, &choices.n);
 	cr_assert_leq(choices.n, MOST_SAMPLES);
 	for (size_t i = 0; i < choices.n; i++) {
-		if (samples[i].algo == SPAN_NVLS)
-			samples[i].proto = SPAN_SIMPLE;
+		if (samples[i].algo == SPAN_ALGO_NVLS)
+			samples[i].proto = SPAN_PROTO_SIMPLE;
 		choices.samples[i] = samples[i];
 	}
 	free(samples);

@@ -417,11 +417,11 @@ Test(fit_regions, ranks_left_out_are_hit)
 Test(fit_regions, constants_stay_where_the_borders_are_theirs)
 {
 	span_nccl_comm comm = machine(8);
-	span_border border = { .coll = SPAN_ALL_GATHER,
+	span_border border = { .coll = SPAN_COLL_ALL_GATHER,
 		               .ranks = 32,
 		               .nodes = 4,
-		               .before = { SPAN_RING, SPAN_LL },
-		               .after = { SPAN_RING, SPAN_LL128 } };
+		               .before = { SPAN_ALGO_RING, SPAN_PROTO_LL },
+		               .after = { SPAN_ALGO_RING, SPAN_PROTO_LL128 } };
 	span_nccl_constants constants;
 	double octaves;
 
@@ -429,8 +429,8 @@ Test(fit_regions, constants_stay_where_the_borders_are_theirs)
 	cr_assert_gt(border.bytes, 0);
 	cr_assert_eq(span_fit_borders(&comm, &border, 1, &constants, &octaves), SPAN_OK);
 	cr_assert_lt(octaves, 0.02);
-	cr_assert_float_eq(constants.hw[SPAN_HW_NET][SPAN_RING][SPAN_LL],
-	                   span_nccl_defaults.hw[SPAN_HW_NET][SPAN_RING][SPAN_LL], 0.05);
+	cr_assert_float_eq(constants.hw[SPAN_HW_NET][SPAN_ALGO_RING][SPAN_PROTO_LL],
+	                   span_nccl_defaults.hw[SPAN_HW_NET][SPAN_ALGO_RING][SPAN_PROTO_LL], 0.05);
 	border.bytes *= 8;
 	cr_assert_eq(span_fit_borders(&comm, &border, 1, &constants, &octaves), SPAN_OK);
 	cr_assert_float_eq(log2(span_border_of_model(&comm, &constants, &border) / border.bytes), 0,
@@ -441,11 +441,11 @@ Test(fit_regions, constants_stay_where_the_borders_are_theirs)
 Test(fit_regions, a_bound_is_met)
 {
 	span_nccl_comm comm = machine(8);
-	span_border bound = { .coll = SPAN_ALL_GATHER,
+	span_border bound = { .coll = SPAN_COLL_ALL_GATHER,
 		              .ranks = 32,
 		              .nodes = 4,
-		              .before = { SPAN_RING, SPAN_LL128 },
-		              .after = { SPAN_RING, SPAN_LL },
+		              .before = { SPAN_ALGO_RING, SPAN_PROTO_LL128 },
+		              .after = { SPAN_ALGO_RING, SPAN_PROTO_LL },
 		              .bytes = 262144,
 		              .bound = true };
 	span_nccl_constants constants;
@@ -456,24 +456,27 @@ Test(fit_regions, a_bound_is_met)
 	comm.nodes = 4;
 	comm.most_local_ranks = 8;
 	cr_assert_eq(span_nccl_model_build(&comm, &span_nccl_defaults, &model), SPAN_OK);
-	cr_assert_gt(span_nccl_model_us(&model, SPAN_ALL_GATHER, SPAN_RING, SPAN_LL128, 262144, 1),
-	             1.05 * span_nccl_model_us(&model, SPAN_ALL_GATHER, SPAN_RING, SPAN_LL, 262144, 1));
+	cr_assert_gt(span_nccl_model_us(&model, SPAN_COLL_ALL_GATHER, SPAN_ALGO_RING,
+	                                SPAN_PROTO_LL128, 262144, 1),
+	             1.05 * span_nccl_model_us(&model, SPAN_COLL_ALL_GATHER, SPAN_ALGO_RING,
+	                                       SPAN_PROTO_LL, 262144, 1));
 	cr_assert_eq(span_fit_borders(&comm, &bound, 1, &constants, &octaves), SPAN_OK);
 	cr_assert_eq(octaves, 0);
 	cr_assert_eq(span_nccl_model_build(&comm, &constants, &model), SPAN_OK);
-	cr_assert_leq(span_nccl_model_us(&model, SPAN_ALL_GATHER, SPAN_RING, SPAN_LL128, 262144, 1),
-	              1.01 * span_nccl_model_us(&model, SPAN_ALL_GATHER, SPAN_RING, SPAN_LL, 262144,
-	                                        1));
+	cr_assert_leq(span_nccl_model_us(&model, SPAN_COLL_ALL_GATHER, SPAN_ALGO_RING,
+	                                 SPAN_PROTO_LL128, 262144, 1),
+	              1.01 * span_nccl_model_us(&model, SPAN_COLL_ALL_GATHER, SPAN_ALGO_RING,
+	                                        SPAN_PROTO_LL, 262144, 1));
 }
 
 Test(fit_regions, a_border_of_cells_that_are_not_there_is_refused)
 {
 	span_nccl_comm comm = machine(8);
-	span_border border = { .coll = SPAN_ALL_GATHER,
+	span_border border = { .coll = SPAN_COLL_ALL_GATHER,
 		               .ranks = 32,
 		               .nodes = 4,
-		               .before = { SPAN_TREE, SPAN_LL },
-		               .after = { SPAN_RING, SPAN_LL },
+		               .before = { SPAN_ALGO_TREE, SPAN_PROTO_LL },
+		               .after = { SPAN_ALGO_RING, SPAN_PROTO_LL },
 		               .bytes = 1e6 };
 	span_nccl_constants constants;
 	double octaves;

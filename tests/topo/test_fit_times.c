@@ -65,10 +65,10 @@ static void measure(struct machine *machine, int32_t nodes, double noise)
 {
 	span_nccl_model model = model_of(machine, nodes, &machine->constants);
 	span_knot knots[MOST_KNOTS];
-	span_curve curve = { .coll = SPAN_ALL_REDUCE, .ranks = 8 * nodes, .nodes = nodes,
+	span_curve curve = { .coll = SPAN_COLL_ALL_REDUCE, .ranks = 8 * nodes, .nodes = nodes,
 		             .knots = knots, .samples = 20 };
 
-	for (curve.algo = SPAN_TREE; curve.algo <= SPAN_RING; curve.algo++)
+	for (curve.algo = SPAN_ALGO_TREE; curve.algo <= SPAN_ALGO_RING; curve.algo++)
 		for (curve.proto = 0; curve.proto < SPAN_PROTOS; curve.proto++) {
 			curve.n_knots = 0;
 			for (double bytes = 1024; bytes <= 1 << 30; bytes *= 4)
@@ -91,12 +91,12 @@ static double carried(const struct machine *machine, int32_t nodes)
 	double sum = 0;
 	int n = 0;
 
-	for (int algo = SPAN_TREE; algo <= SPAN_RING; algo++)
+	for (int algo = SPAN_ALGO_TREE; algo <= SPAN_ALGO_RING; algo++)
 		for (int proto = 0; proto < SPAN_PROTOS; proto++)
 			for (double bytes = 512; bytes <= 1 << 30; bytes *= 2, n++) {
-				double off = log(span_nccl_model_us(&fitted, SPAN_ALL_REDUCE, algo,
+				double off = log(span_nccl_model_us(&fitted, SPAN_COLL_ALL_REDUCE, algo,
 				                                    proto, (uint64_t)bytes, 1) /
-				                 span_nccl_model_us(&truth, SPAN_ALL_REDUCE, algo,
+				                 span_nccl_model_us(&truth, SPAN_COLL_ALL_REDUCE, algo,
 				                                    proto, (uint64_t)bytes, 1));
 
 				sum += off * off;
@@ -185,14 +185,15 @@ Test(fit_times, curves_that_tell_no_cell_or_no_whole_node_are_passed_over)
 {
 	struct machine machine = make_machine();
 	span_knot knots[] = { { 1024, 20 }, { 4096, 21 }, { 16384, 22 }, { 65536, 30 }, { 1e6, 50 } };
-	span_curve curve = { .coll = SPAN_ALL_REDUCE, .algo = SPAN_ALGO_ANY, .proto = SPAN_LL,
-		             .ranks = 16, .nodes = 2, .n_knots = 5, .knots = knots };
+	span_curve curve = { .coll = SPAN_COLL_ALL_REDUCE, .algo = SPAN_ALGO_ANY,
+		             .proto = SPAN_PROTO_LL, .ranks = 16, .nodes = 2,
+		             .n_knots = 5, .knots = knots };
 
 	cr_assert_eq(span_profile_add_curve(machine.profile, &curve), SPAN_OK);
-	curve.algo = SPAN_RING;
+	curve.algo = SPAN_ALGO_RING;
 	curve.ranks = 6;
 	cr_assert_eq(span_profile_add_curve(machine.profile, &curve), SPAN_OK);
-	curve.algo = SPAN_COLLNET_CHAIN; /* the machine has none */
+	curve.algo = SPAN_ALGO_COLLNET_CHAIN; /* the machine has none */
 	curve.ranks = 16;
 	cr_assert_eq(span_profile_add_curve(machine.profile, &curve), SPAN_OK);
 	cr_assert_eq(fit(&machine).knots, 0);

@@ -319,23 +319,23 @@ Test(nccl_log, times_of_the_processor_are_no_times)
 
 Test(nccl_log, the_collective_comes_from_command_name_or_bandwidths)
 {
-	const span_nccl_log_options given = { SPAN_REDUCE, SPAN_TREE, SPAN_LL, 3, 2 };
+	const span_nccl_log_options given = { SPAN_COLL_REDUCE, SPAN_ALGO_TREE, SPAN_PROTO_LL, 3, 2 };
 	span_nccl_sample sample = last_of("./reduce_scatter_perf -b 8\n" ROW, "x", &nothing);
 
-	cr_assert_eq(sample.coll, SPAN_REDUCE_SCATTER);
-	cr_assert_eq(last_of(ROW, "logs/all_gather.2.txt", &nothing).coll, SPAN_ALL_GATHER);
+	cr_assert_eq(sample.coll, SPAN_COLL_REDUCE_SCATTER);
+	cr_assert_eq(last_of(ROW, "logs/all_gather.2.txt", &nothing).coll, SPAN_COLL_ALL_GATHER);
 	sample = last_of(ROW, "x", &nothing);
-	cr_assert_eq(sample.coll, SPAN_ALL_REDUCE);
+	cr_assert_eq(sample.coll, SPAN_COLL_ALL_REDUCE);
 	cr_assert_eq(sample.ranks, 8);
 	cr_assert_eq(sample.nodes, 0);
 	sample = last_of("1024 256 float none -1 34.27 100.00 93.75 0\n", "x", &nothing);
-	cr_assert_eq(sample.coll, SPAN_ALL_GATHER);
+	cr_assert_eq(sample.coll, SPAN_COLL_ALL_GATHER);
 	cr_assert_eq(sample.ranks, 16);
 	sample = last_of("./alltoall_perf\n" ROW, "all_reduce", &nothing);
 	cr_assert_eq(sample.coll, -1);
 	sample = last_of("./all_gather_perf\n" ROW, "x", &given);
-	cr_assert(sample.coll == SPAN_REDUCE && sample.algo == SPAN_TREE &&
-	          sample.proto == SPAN_LL && sample.ranks == 3 && sample.nodes == 2);
+	cr_assert(sample.coll == SPAN_COLL_REDUCE && sample.algo == SPAN_ALGO_TREE &&
+	          sample.proto == SPAN_PROTO_LL && sample.ranks == 3 && sample.nodes == 2);
 }
 
 Test(nccl_log, a_collective_that_nobody_names_is_asked_for)
@@ -440,9 +440,9 @@ Test(nccl_log, algorithm_and_protocol_come_from_the_environment_or_nccl)
 	span_nccl_sample sample;
 
 	sample = last_of("### ALGO=Ring PROTO=LL128 size=1\n" ROW, "all_reduce", &nothing);
-	cr_assert(sample.algo == SPAN_RING && sample.proto == SPAN_LL128);
+	cr_assert(sample.algo == SPAN_ALGO_RING && sample.proto == SPAN_PROTO_LL128);
 	sample = last_of("ALGO=Ring\nPROTO=Simple\n" ROW, "all_reduce", &nothing);
-	cr_assert(sample.algo == -1 && sample.proto == SPAN_SIMPLE);
+	cr_assert(sample.algo == -1 && sample.proto == SPAN_PROTO_SIMPLE);
 	sample = last_of("NCCL_ALGO=Ring,Tree mpirun\n" ROW, "all_reduce", &nothing);
 	cr_assert(sample.algo == -1 && sample.proto == -1);
 	sample = last_of("export NCCL_ALGO=^NVLS\n" ROW, "all_reduce", &nothing);
@@ -450,14 +450,14 @@ Test(nccl_log, algorithm_and_protocol_come_from_the_environment_or_nccl)
 	sample = last_of("h:1 NCCL INFO NCCL_ALGO set by environment to NVLSTree.\n"
 	                 "h:1 NCCL INFO NCCL_PROTO set by environment to Simple\n" ROW,
 	                 "all_reduce", &nothing);
-	cr_assert(sample.algo == SPAN_NVLS_TREE && sample.proto == SPAN_SIMPLE);
+	cr_assert(sample.algo == SPAN_ALGO_NVLS_TREE && sample.proto == SPAN_PROTO_SIMPLE);
 	sample = last_of("NCCL INFO AllReduce: 1024 Bytes -> Algo NVLS_TREE proto SIMPLE channel\n"
 	                 "NCCL INFO AllReduce: 2048 Bytes -> Algo RING proto LL channel\n" ROW,
 	                 "all_reduce", &nothing);
-	cr_assert(sample.algo == SPAN_NVLS_TREE && sample.proto == SPAN_SIMPLE);
+	cr_assert(sample.algo == SPAN_ALGO_NVLS_TREE && sample.proto == SPAN_PROTO_SIMPLE);
 	sample = last_of("NCCL INFO 1024 Bytes -> Algo 1 proto 2 time 9.5\n" ROW, "all_reduce",
 	                 &nothing);
-	cr_assert(sample.algo == SPAN_RING && sample.proto == SPAN_SIMPLE);
+	cr_assert(sample.algo == SPAN_ALGO_RING && sample.proto == SPAN_PROTO_SIMPLE);
 }
 
 /* Logs of sweeps hold runs with a variable and runs without it. */
@@ -482,7 +482,7 @@ Test(nccl_log, what_is_forced_holds_as_long_as_it_was_said_for)
 	cell_of_second(text, -1, -1);
 	snprintf(text, sizeof(text), "# nThread 1 nGpus 8\n%s" ROW "# nThread 1 nGpus 8\n"
 	                             "NCCL_ALGO set by environment to Ring\n" ROW, set);
-	cell_of_second(text, SPAN_RING, -1);
+	cell_of_second(text, SPAN_ALGO_RING, -1);
 	/* A run that failed has no rows. */
 	snprintf(text, sizeof(text), ROW "# nThread 1 nGpus 8\n%s# nThread 1 nGpus 8\n" ROW, set);
 	cell_of_second(text, -1, -1);
@@ -492,19 +492,19 @@ Test(nccl_log, what_is_forced_holds_as_long_as_it_was_said_for)
 	               "# nThread 1 nGpus 8\n" ROW, -1, -1);
 	cell_of_second(ROW "+ NCCL_ALGO=Ring all_reduce_perf -g 8\n"
 	               "# Collective test starting: all_reduce_perf\n# nThread 1 nGpus 8\n" ROW,
-	               SPAN_RING, -1);
+	               SPAN_ALGO_RING, -1);
 	cell_of_second(ROW "+ NCCL_ALGO=Ring all_reduce_perf -g 8\nfailed\n"
 	               "+ all_reduce_perf -g 8\n# nThread 1 nGpus 8\n" ROW, -1, -1);
 	cell_of_second("export NCCL_ALGO=Tree\n+ NCCL_PROTO=LL all_reduce_perf -g 8\n" ROW
-	               "+ all_reduce_perf -g 8\n" ROW, SPAN_TREE, -1);
+	               "+ all_reduce_perf -g 8\n" ROW, SPAN_ALGO_TREE, -1);
 	cell_of_second("export NCCL_ALGO=Tree\n+ all_reduce_perf -g 8\n" ROW "unset NCCL_ALGO\n"
 	               "+ all_reduce_perf -g 8\n" ROW, -1, -1);
 	cell_of_second("export NCCL_PROTO=LL\n# nThread 1 nGpus 8\n" ROW "unset NCCL_PROTO\n" ROW, -1,
 	               -1);
 	cell_of_second("# ALGO=Ring\n# nThread 1 nGpus 8\n" ROW "# nThread 1 nGpus 8\n" ROW,
-	               SPAN_RING, -1);
+	               SPAN_ALGO_RING, -1);
 	snprintf(text, sizeof(text), "%s" ROW "### ALGO=Ring\n" ROW, set);
-	cell_of_second(text, SPAN_RING, -1);
+	cell_of_second(text, SPAN_ALGO_RING, -1);
 }
 
 /* What the plugin's profiler writes: a tag before each row. */
@@ -518,11 +518,11 @@ Test(nccl_log, rows_of_the_profiler_are_read_each_by_its_tag)
 
 	cr_assert_eq(read_text(text, "x", &nothing, &log), SPAN_OK, "%s", log_captured());
 	cr_assert_eq(log.n, 2);
-	cr_assert(log.samples[0].coll == SPAN_ALL_REDUCE && log.samples[0].ranks == 16 &&
-	          log.samples[0].nodes == 2 && log.samples[0].algo == SPAN_RING &&
-	          log.samples[0].proto == SPAN_LL);
-	cr_assert(log.samples[1].coll == SPAN_ALL_GATHER && log.samples[1].ranks == 4 &&
-	          log.samples[1].nodes == 4 && log.samples[1].algo == SPAN_PAT &&
+	cr_assert(log.samples[0].coll == SPAN_COLL_ALL_REDUCE && log.samples[0].ranks == 16 &&
+	          log.samples[0].nodes == 2 && log.samples[0].algo == SPAN_ALGO_RING &&
+	          log.samples[0].proto == SPAN_PROTO_LL);
+	cr_assert(log.samples[1].coll == SPAN_COLL_ALL_GATHER && log.samples[1].ranks == 4 &&
+	          log.samples[1].nodes == 4 && log.samples[1].algo == SPAN_ALGO_PAT &&
 	          log.samples[1].us == 9.5);
 	span_nccl_log_free(&log);
 }

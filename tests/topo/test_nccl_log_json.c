@@ -50,8 +50,8 @@ Test(nccl_log_json, a_run_is_read_as_it_was)
 
 	cr_assert_eq(read_text(text, &nothing, &log), SPAN_OK, "%s", log_captured());
 	cr_assert_eq(log.n, 2);
-	cr_assert_eq(log.samples[0].coll, SPAN_ALL_REDUCE);
-	cr_assert_eq(log.samples[0].algo, SPAN_RING);
+	cr_assert_eq(log.samples[0].coll, SPAN_COLL_ALL_REDUCE);
+	cr_assert_eq(log.samples[0].algo, SPAN_ALGO_RING);
 	cr_assert_eq(log.samples[0].proto, SPAN_PROTO_ANY);
 	cr_assert_eq(log.samples[0].ranks, 8);
 	cr_assert_eq(log.samples[0].nodes, 2);
@@ -78,8 +78,8 @@ Test(nccl_log_json, a_whole_file_is_read)
 	cr_assert_eq(read_text(text, &nothing, &log), SPAN_OK, "%s", log_captured());
 	cr_assert_eq(log.n, 4);
 	for (size_t i = 0; i < log.n; i++) {
-		cr_assert_eq(log.samples[i].coll, SPAN_ALL_REDUCE);
-		cr_assert_eq(log.samples[i].algo, SPAN_TREE);
+		cr_assert_eq(log.samples[i].coll, SPAN_COLL_ALL_REDUCE);
+		cr_assert_eq(log.samples[i].algo, SPAN_ALGO_TREE);
 		cr_assert_eq(log.samples[i].proto, SPAN_PROTO_ANY);
 		cr_assert_eq(log.samples[i].ranks, 16);
 		cr_assert_eq(log.samples[i].nodes, 2);
@@ -92,16 +92,17 @@ Test(nccl_log_json, a_whole_file_is_read)
 
 Test(nccl_log_json, options_go_first)
 {
-	const span_nccl_log_options said = { SPAN_BROADCAST, SPAN_TREE, SPAN_LL, 16, 4 };
+	const span_nccl_log_options said = { SPAN_COLL_BROADCAST, SPAN_ALGO_TREE, SPAN_PROTO_LL,
+		                             16, 4 };
 	span_nccl_log log;
 
 	cr_assert_eq(read_text("{" ARGS "," ENV "," CONFIG ",\"results\":[" //
 	                       ROW("8", TIME("9"), TIME("8")) "]}",
 	                       &said, &log),
 	             SPAN_OK);
-	cr_assert_eq(log.samples[0].coll, SPAN_BROADCAST);
-	cr_assert_eq(log.samples[0].algo, SPAN_TREE);
-	cr_assert_eq(log.samples[0].proto, SPAN_LL);
+	cr_assert_eq(log.samples[0].coll, SPAN_COLL_BROADCAST);
+	cr_assert_eq(log.samples[0].algo, SPAN_ALGO_TREE);
+	cr_assert_eq(log.samples[0].proto, SPAN_PROTO_LL);
 	cr_assert_eq(log.samples[0].ranks, 16);
 	cr_assert_eq(log.samples[0].nodes, 4);
 	span_nccl_log_free(&log);
@@ -181,7 +182,7 @@ Test(nccl_log_json, the_collective_is_of_the_program_then_of_the_file)
 	log_capture();
 	cr_assert_eq(span_nccl_log_read_json(text, strlen(text), "x/broadcast.json", &nothing, &log),
 	             SPAN_OK);
-	cr_assert_eq(log.samples[0].coll, SPAN_BROADCAST);
+	cr_assert_eq(log.samples[0].coll, SPAN_COLL_BROADCAST);
 	span_nccl_log_free(&log);
 	refused(text, "said nowhere; name it");
 }

@@ -83,27 +83,27 @@ Test(nccl_model, collnet_appears_only_with_its_plugin_a_switch_and_few_gpus)
 	span_nccl_comm comm = h100(4);
 	span_nccl_model model = build(&comm);
 
-	cr_assert(!has(&model, SPAN_ALL_REDUCE, SPAN_COLLNET_DIRECT, SPAN_SIMPLE));
-	cr_assert(!has(&model, SPAN_ALL_REDUCE, SPAN_NVLS, SPAN_SIMPLE));
-	cr_assert(has(&model, SPAN_ALL_REDUCE, SPAN_NVLS_TREE, SPAN_SIMPLE));
+	cr_assert(!has(&model, SPAN_COLL_ALL_REDUCE, SPAN_ALGO_COLLNET_DIRECT, SPAN_PROTO_SIMPLE));
+	cr_assert(!has(&model, SPAN_COLL_ALL_REDUCE, SPAN_ALGO_NVLS, SPAN_PROTO_SIMPLE));
+	cr_assert(has(&model, SPAN_COLL_ALL_REDUCE, SPAN_ALGO_NVLS_TREE, SPAN_PROTO_SIMPLE));
 	comm.collnet = true;
 	comm.collnet_direct = comm.collnet_chain = comm.ring;
 	model = build(&comm);
-	cr_assert(has(&model, SPAN_ALL_REDUCE, SPAN_COLLNET_DIRECT, SPAN_SIMPLE));
-	cr_assert(has(&model, SPAN_ALL_REDUCE, SPAN_COLLNET_CHAIN, SPAN_SIMPLE));
-	cr_assert(has(&model, SPAN_ALL_REDUCE, SPAN_NVLS, SPAN_SIMPLE));
-	cr_assert(!has(&model, SPAN_ALL_GATHER, SPAN_NVLS, SPAN_SIMPLE));
-	cr_assert(!has(&model, SPAN_ALL_REDUCE, SPAN_COLLNET_DIRECT, SPAN_LL));
+	cr_assert(has(&model, SPAN_COLL_ALL_REDUCE, SPAN_ALGO_COLLNET_DIRECT, SPAN_PROTO_SIMPLE));
+	cr_assert(has(&model, SPAN_COLL_ALL_REDUCE, SPAN_ALGO_COLLNET_CHAIN, SPAN_PROTO_SIMPLE));
+	cr_assert(has(&model, SPAN_COLL_ALL_REDUCE, SPAN_ALGO_NVLS, SPAN_PROTO_SIMPLE));
+	cr_assert(!has(&model, SPAN_COLL_ALL_GATHER, SPAN_ALGO_NVLS, SPAN_PROTO_SIMPLE));
+	cr_assert(!has(&model, SPAN_COLL_ALL_REDUCE, SPAN_ALGO_COLLNET_DIRECT, SPAN_PROTO_LL));
 	comm.collnet_gather = true;
 	comm.collnet_heads = 8;
 	model = build(&comm);
-	cr_assert(has(&model, SPAN_ALL_GATHER, SPAN_NVLS, SPAN_SIMPLE));
+	cr_assert(has(&model, SPAN_COLL_ALL_GATHER, SPAN_ALGO_NVLS, SPAN_PROTO_SIMPLE));
 	comm.nvswitch = false;
 	model = build(&comm);
-	cr_assert(!has(&model, SPAN_ALL_REDUCE, SPAN_COLLNET_DIRECT, SPAN_SIMPLE));
+	cr_assert(!has(&model, SPAN_COLL_ALL_REDUCE, SPAN_ALGO_COLLNET_DIRECT, SPAN_PROTO_SIMPLE));
 	comm.most_local_ranks = 9;
 	model = build(&comm);
-	cr_assert(!has(&model, SPAN_ALL_REDUCE, SPAN_COLLNET_CHAIN, SPAN_SIMPLE));
+	cr_assert(!has(&model, SPAN_COLL_ALL_REDUCE, SPAN_ALGO_COLLNET_CHAIN, SPAN_PROTO_SIMPLE));
 }
 
 /* One GPU a node, no net offload: PAT. Source: the table of facts, "1 GPU per node". */
@@ -112,15 +112,15 @@ Test(nccl_model, pat_is_for_one_gpu_a_node)
 	span_nccl_comm comm = h100(16);
 	span_nccl_model model = build(&comm);
 
-	cr_assert(!has(&model, SPAN_ALL_GATHER, SPAN_PAT, SPAN_SIMPLE));
+	cr_assert(!has(&model, SPAN_COLL_ALL_GATHER, SPAN_ALGO_PAT, SPAN_PROTO_SIMPLE));
 	comm.ranks = 16;
 	comm.most_local_ranks = 1;
 	model = build(&comm);
-	cr_assert(has(&model, SPAN_ALL_GATHER, SPAN_PAT, SPAN_SIMPLE));
-	cr_assert(!has(&model, SPAN_ALL_REDUCE, SPAN_PAT, SPAN_SIMPLE));
+	cr_assert(has(&model, SPAN_COLL_ALL_GATHER, SPAN_ALGO_PAT, SPAN_PROTO_SIMPLE));
+	cr_assert(!has(&model, SPAN_COLL_ALL_REDUCE, SPAN_ALGO_PAT, SPAN_PROTO_SIMPLE));
 	comm.net_offload = true;
 	model = build(&comm);
-	cr_assert(!has(&model, SPAN_ALL_GATHER, SPAN_PAT, SPAN_SIMPLE));
+	cr_assert(!has(&model, SPAN_COLL_ALL_GATHER, SPAN_ALGO_PAT, SPAN_PROTO_SIMPLE));
 }
 
 /* As the released library launches it (the golden file of one H200 a node): PAT/Simple/2/20. */
@@ -135,11 +135,11 @@ Test(nccl_model, pat_keeps_its_channels_however_few_the_bytes)
 	comm.most_local_ranks = 1;
 	comm.channels = 2;
 	model = build(&comm);
-	span_nccl_model_table(&model, SPAN_ALL_GATHER, 1024, 1, table);
+	span_nccl_model_table(&model, SPAN_COLL_ALL_GATHER, 1024, 1, table);
 	for (int proto = 0; proto < SPAN_PROTOS; proto++)
-		table[SPAN_RING][proto] = -1;
+		table[SPAN_ALGO_RING][proto] = -1;
 	choice = span_nccl_model_choose(&model, 1024, table);
-	cr_assert(choice.algo == SPAN_PAT && choice.channels == 2 && choice.warps == 20);
+	cr_assert(choice.algo == SPAN_ALGO_PAT && choice.channels == 2 && choice.warps == 20);
 }
 
 Test(nccl_model, of_equal_times_the_first_is_chosen_and_of_none_nothing)
@@ -151,21 +151,24 @@ Test(nccl_model, of_equal_times_the_first_is_chosen_and_of_none_nothing)
 	for (int cell = 0; cell < SPAN_ALGOS * SPAN_PROTOS; cell++)
 		table[cell / SPAN_PROTOS][cell % SPAN_PROTOS] = -1;
 	cr_assert_eq(span_nccl_model_choose(&model, 1024, table).algo, -1);
-	table[SPAN_RING][SPAN_LL128] = table[SPAN_RING][SPAN_SIMPLE] = table[SPAN_NVLS][2] = 5;
-	cr_assert_eq(span_nccl_model_choose(&model, 1024, table).algo, SPAN_RING);
-	cr_assert_eq(span_nccl_model_choose(&model, 1024, table).proto, SPAN_LL128);
+	table[SPAN_ALGO_RING][SPAN_PROTO_LL128] = table[SPAN_ALGO_RING][SPAN_PROTO_SIMPLE] = 5;
+	table[SPAN_ALGO_NVLS][2] = 5;
+	cr_assert_eq(span_nccl_model_choose(&model, 1024, table).algo, SPAN_ALGO_RING);
+	cr_assert_eq(span_nccl_model_choose(&model, 1024, table).proto, SPAN_PROTO_LL128);
 }
 
 Test(nccl_model, grouped_operations_pay_each_launch_of_a_ring_and_every_tenth_of_a_tree)
 {
 	span_nccl_comm comm = h100(1);
 	span_nccl_model model = build(&comm);
-	float ring = model.latency[SPAN_ALL_REDUCE][SPAN_RING][SPAN_LL];
-	float tree = model.latency[SPAN_ALL_REDUCE][SPAN_TREE][SPAN_LL];
+	float ring = model.latency[SPAN_COLL_ALL_REDUCE][SPAN_ALGO_RING][SPAN_PROTO_LL];
+	float tree = model.latency[SPAN_COLL_ALL_REDUCE][SPAN_ALGO_TREE][SPAN_PROTO_LL];
 
 	for (int n = 1; n <= 21; n++) {
-		float r = span_nccl_model_us(&model, SPAN_ALL_REDUCE, SPAN_RING, SPAN_LL, 0, n);
-		float t = span_nccl_model_us(&model, SPAN_ALL_REDUCE, SPAN_TREE, SPAN_LL, 0, n);
+		float r = span_nccl_model_us(&model, SPAN_COLL_ALL_REDUCE, SPAN_ALGO_RING,
+		                             SPAN_PROTO_LL, 0, n);
+		float t = span_nccl_model_us(&model, SPAN_COLL_ALL_REDUCE, SPAN_ALGO_TREE,
+		                             SPAN_PROTO_LL, 0, n);
 
 		cr_assert_eq(r, ring * n);
 		cr_assert_eq(t, tree * ((n + 9) / 10));
@@ -177,13 +180,13 @@ Test(nccl_model, defaults_are_sane_and_zeros_are_not)
 	span_nccl_constants constants = span_nccl_defaults;
 
 	cr_assert(span_nccl_constants_sane(&constants));
-	constants.hw[SPAN_HW_NET][SPAN_RING][SPAN_LL] = 0;
+	constants.hw[SPAN_HW_NET][SPAN_ALGO_RING][SPAN_PROTO_LL] = 0;
 	cr_assert(!span_nccl_constants_sane(&constants));
 	constants = span_nccl_defaults;
 	constants.tree_max[0][0] = NAN;
 	cr_assert(!span_nccl_constants_sane(&constants));
 	constants = span_nccl_defaults;
-	constants.base[SPAN_PAT][0] = -1;
+	constants.base[SPAN_ALGO_PAT][0] = -1;
 	cr_assert(!span_nccl_constants_sane(&constants));
 	memset(&constants, 0, sizeof(constants));
 	cr_assert(!span_nccl_constants_sane(&constants));
@@ -258,7 +261,7 @@ Test(nccl_model, every_constant_can_be_set_by_its_name)
 	set(profile, "nccl.hw.net.ring.ll128", 7);
 	set(profile, "nccl.tree-ll128-max.hopper.two", 9);
 	cr_assert_eq(span_nccl_from_profile(profile, 8, 1, &comm, &constants), SPAN_OK);
-	cr_assert_eq(constants.hw[SPAN_HW_NET][SPAN_RING][SPAN_LL128], 7);
+	cr_assert_eq(constants.hw[SPAN_HW_NET][SPAN_ALGO_RING][SPAN_PROTO_LL128], 7);
 	cr_assert_eq(constants.tree_ll128_max[SPAN_HOPPER][1], 9);
 	span_profile_free(profile);
 }

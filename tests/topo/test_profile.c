@@ -125,10 +125,12 @@ Test(profile, items_are_found_by_what_they_are_of)
 
 	cr_assert_eq(span_profile_number(profile, "nccl.base.ring.ll")->value, 6.6);
 	cr_assert_null(span_profile_number(profile, "nccl.base.ring"));
-	curve = span_profile_curve(profile, SPAN_ALL_REDUCE, SPAN_RING, SPAN_LL, 8, 1);
+	curve = span_profile_curve(profile, SPAN_COLL_ALL_REDUCE, SPAN_ALGO_RING, SPAN_PROTO_LL, 8, 1);
 	cr_assert(curve && curve->n_knots == 3);
-	cr_assert_null(span_profile_curve(profile, SPAN_ALL_REDUCE, SPAN_RING, SPAN_LL, 8, 2));
-	cr_assert_null(span_profile_curve(profile, SPAN_ALL_REDUCE, SPAN_RING, SPAN_ALGO_ANY, 8, 1));
+	cr_assert_null(span_profile_curve(profile, SPAN_COLL_ALL_REDUCE, SPAN_ALGO_RING,
+	                                  SPAN_PROTO_LL, 8, 2));
+	cr_assert_null(span_profile_curve(profile, SPAN_COLL_ALL_REDUCE, SPAN_ALGO_RING,
+	                                  SPAN_ALGO_ANY, 8, 1));
 	for (int32_t i = 1; i < span_profile_numbers(profile); i++)
 		cr_assert_lt(strcmp(span_profile_number_at(profile, i - 1)->name,
 		                    span_profile_number_at(profile, i)->name),
@@ -204,7 +206,7 @@ Test(profile, what_cannot_be_a_curve_is_refused)
 	span_profile *profile = profile_case();
 	const span_knot up[] = { { 1, 1 }, { 2, 2 } }, down[] = { { 2, 1 }, { 1, 2 } };
 	const span_knot zero[] = { { 1, 0 } }, big[] = { { 2 * SPAN_PROFILE_MAX_BYTES, 1 } };
-	const span_curve good = { .coll = SPAN_REDUCE,
+	const span_curve good = { .coll = SPAN_COLL_REDUCE,
 		                  .ranks = 4,
 		                  .nodes = 2,
 		                  .n_knots = 2,
@@ -271,8 +273,8 @@ Test(profile, names_are_those_of_nccl)
 		cr_assert_eq(span_algo_number(span_algo_name(algo)), algo);
 	for (int proto = -1; proto < SPAN_PROTOS; proto++)
 		cr_assert_eq(span_proto_number(span_proto_name(proto)), proto);
-	cr_assert_eq(span_algo_number("NVLS_TREE"), SPAN_NVLS_TREE);
-	cr_assert_eq(span_coll_number("all_reduce"), SPAN_ALL_REDUCE);
+	cr_assert_eq(span_algo_number("NVLS_TREE"), SPAN_ALGO_NVLS_TREE);
+	cr_assert_eq(span_coll_number("all_reduce"), SPAN_COLL_ALL_REDUCE);
 	cr_assert_eq(span_coll_number("allreduces"), -2);
 	cr_assert_eq(span_algo_number("ring "), -2);
 	cr_assert_null(span_coll_name(-1));

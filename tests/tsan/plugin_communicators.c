@@ -10,7 +10,7 @@
 #include "tests/plugin/cost_tables.h"
 #include "tests/plugin/releases.h"
 
-enum { THREADS = 6, ROUNDS = 40, CALLS = 50, RING_SIMPLE = SPAN_RING * 3 + SPAN_SIMPLE };
+enum { THREADS = 6, ROUNDS = 40, CALLS = 50, RING_SIMPLE = SPAN_ALGO_RING * 3 + SPAN_PROTO_SIMPLE };
 
 struct work {
 	pthread_t thread;
@@ -21,7 +21,7 @@ struct work {
 static void one_communicator(struct work *work, int round)
 {
 	float costs[CELLS];
-	struct call call = { .coll = SPAN_ALL_REDUCE, .pipe_ops = 1, .costs = costs };
+	struct call call = { .coll = SPAN_COLL_ALL_REDUCE, .pipe_ops = 1, .costs = costs };
 	size_t nodes = 1 + (size_t)round % 2;
 	struct outcome outcome;
 	void *context, *profiler;

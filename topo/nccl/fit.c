@@ -273,7 +273,7 @@ static int usable(const span_nccl_sample *sample)
 /* Algorithms of one protocol have it, whether or not the log says so. */
 static int only_simple(int algo)
 {
-	return algo >= SPAN_COLLNET_DIRECT;
+	return algo >= SPAN_ALGO_COLLNET_DIRECT;
 }
 
 /* Move the usable samples to the front; how many. */
@@ -283,7 +283,7 @@ static size_t sift(span_nccl_sample *samples, size_t n, span_fit_report *report)
 
 	for (size_t i = 0; i < n; i++) {
 		if (only_simple(samples[i].algo))
-			samples[i].proto = SPAN_SIMPLE;
+			samples[i].proto = SPAN_PROTO_SIMPLE;
 		if (usable(samples + i))
 			samples[kept++] = samples[i];
 		else if (samples[i].coll < 0)

@@ -117,10 +117,11 @@ static void read_rank(struct reader *reader, char *line)
  * decimals tell up to some 30 ranks apart; more are not guessed. */
 static int ranks_of_ratio(int coll, double ratio)
 {
-	double part = coll == SPAN_ALL_REDUCE ? ratio / 2 : ratio;
+	double part = coll == SPAN_COLL_ALL_REDUCE ? ratio / 2 : ratio;
 	double n = 1 / (1 - part);
 
-	if (coll != SPAN_ALL_REDUCE && coll != SPAN_ALL_GATHER && coll != SPAN_REDUCE_SCATTER)
+	if (coll != SPAN_COLL_ALL_REDUCE && coll != SPAN_COLL_ALL_GATHER &&
+	    coll != SPAN_COLL_REDUCE_SCATTER)
 		return 0;
 	return part > 0.4 && n < 33 && fabs(n - round(n)) < 0.02 * n ? (int)round(n) : 0;
 }
@@ -129,9 +130,10 @@ static int ranks_of_ratio(int coll, double ratio)
  * bandwidths leave less than a hundredth open. */
 static int other_ranks(int coll, double ratio, int ranks)
 {
-	double part = coll == SPAN_ALL_REDUCE ? ratio / 2 : ratio;
+	double part = coll == SPAN_COLL_ALL_REDUCE ? ratio / 2 : ratio;
 
-	if (coll != SPAN_ALL_REDUCE && coll != SPAN_ALL_GATHER && coll != SPAN_REDUCE_SCATTER)
+	if (coll != SPAN_COLL_ALL_REDUCE && coll != SPAN_COLL_ALL_GATHER &&
+	    coll != SPAN_COLL_REDUCE_SCATTER)
 		return 0;
 	return part < 1 && part - (ranks - 1.0) / ranks > 0.01;
 }
@@ -140,9 +142,9 @@ static int other_ranks(int coll, double ratio, int ranks)
 static int collective_of_ratio(double ratio, int redop)
 {
 	if (ratio > 1.01 && ratio < 2 && redop)
-		return SPAN_ALL_REDUCE;
+		return SPAN_COLL_ALL_REDUCE;
 	if (ratio > 0.4 && ratio < 0.99)
-		return redop ? SPAN_REDUCE_SCATTER : SPAN_ALL_GATHER;
+		return redop ? SPAN_COLL_REDUCE_SCATTER : SPAN_COLL_ALL_GATHER;
 	return -2;
 }
 

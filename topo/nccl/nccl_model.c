@@ -47,12 +47,12 @@ static int gpu_of(int cc)
 
 static int is_gather(int coll)
 {
-	return coll == SPAN_ALL_GATHER || coll == SPAN_REDUCE_SCATTER;
+	return coll == SPAN_COLL_ALL_GATHER || coll == SPAN_COLL_REDUCE_SCATTER;
 }
 
 static int steps_of(int coll, int ranks)
 {
-	if (coll == SPAN_ALL_REDUCE)
+	if (coll == SPAN_COLL_ALL_REDUCE)
 		return 2 * (ranks - 1);
 	return is_gather(coll) ? ranks - 1 : ranks;
 }
@@ -61,14 +61,14 @@ static int steps_of(int coll, int ranks)
 static const span_nccl_graph *graph_of(const span_nccl_comm *comm, int algo)
 {
 	switch (algo) {
-	case SPAN_RING:
+	case SPAN_ALGO_RING:
 		return &comm->ring;
-	case SPAN_COLLNET_DIRECT:
+	case SPAN_ALGO_COLLNET_DIRECT:
 		return &comm->collnet_direct;
-	case SPAN_COLLNET_CHAIN:
+	case SPAN_ALGO_COLLNET_CHAIN:
 		return &comm->collnet_chain;
-	case SPAN_NVLS:
-	case SPAN_NVLS_TREE:
+	case SPAN_ALGO_NVLS:
+	case SPAN_ALGO_NVLS_TREE:
 		return &comm->nvls_graph;
 	default:
 		return &comm->tree;
@@ -80,16 +80,16 @@ static const span_nccl_graph *graph_of(const span_nccl_comm *comm, int algo)
 static int algo_serves(int coll, int algo)
 {
 	switch (algo) {
-	case SPAN_RING:
+	case SPAN_ALGO_RING:
 		return 1;
-	case SPAN_TREE:
-	case SPAN_COLLNET_CHAIN:
-	case SPAN_NVLS_TREE:
-		return coll == SPAN_ALL_REDUCE;
-	case SPAN_PAT:
+	case SPAN_ALGO_TREE:
+	case SPAN_ALGO_COLLNET_CHAIN:
+	case SPAN_ALGO_NVLS_TREE:
+		return coll == SPAN_COLL_ALL_REDUCE;
+	case SPAN_ALGO_PAT:
 		return is_gather(coll);
 	default:
-		return coll == SPAN_ALL_REDUCE || is_gather(coll);
+		return coll == SPAN_COLL_ALL_REDUCE || is_gather(coll);
 	}
 }
 
@@ -113,9 +113,9 @@ static int nvls_available(const struct cell *cell)
 
 	if (!comm->nvls || cell->graph->channels < 2)
 		return 0;
-	if (cell->coll != SPAN_ALL_REDUCE && comm->most_local_ranks > NVLS_LOCAL_RANKS)
+	if (cell->coll != SPAN_COLL_ALL_REDUCE && comm->most_local_ranks > NVLS_LOCAL_RANKS)
 		return 0;
-	if (cell->algo == SPAN_NVLS_TREE)
+	if (cell->algo == SPAN_ALGO_NVLS_TREE)
 		return comm->nodes > 1;
 	return comm->nodes == 1 || comm->collnet;
 }
@@ -126,7 +126,7 @@ static int collnet_available(const struct cell *cell)
 
 	if (!comm->collnet || comm->most_local_ranks > COLLNET_LOCAL_RANKS)
 		return 0;
-	return cell->algo == SPAN_COLLNET_CHAIN || comm->nvswitch;
+	return cell->algo == SPAN_ALGO_COLLNET_CHAIN || comm->nvswitch;
 }
 
 /* Gathers of several nodes through the network's own reduction need a head for each rank. */
@@ -145,21 +145,22 @@ static int available(const struct cell *cell)
 
 	if (!algo_serves(cell->coll, cell->algo) || cell->graph->channels < 1)
 		return 0;
-	if (cell->proto == SPAN_LL128 && !ll128_safe(cell))
+	if (cell->proto == SPAN_PROTO_LL128 && !ll128_safe(cell))
 		return 0;
 	switch (cell->algo) {
-	case SPAN_TREE:
-	case SPAN_RING:
+	case SPAN_ALGO_TREE:
+	case SPAN_ALGO_RING:
 		return 1;
-	case SPAN_PAT:
-		return cell->proto == SPAN_SIMPLE && comm->cc_min >= 60 &&
+	case SPAN_ALGO_PAT:
+		return cell->proto == SPAN_PROTO_SIMPLE && comm->cc_min >= 60 &&
 		       comm->nodes == comm->ranks && !comm->net_offload;
-	case SPAN_COLLNET_DIRECT:
-		return cell->proto == SPAN_SIMPLE && collnet_available(cell) && gather_heads(cell);
-	case SPAN_COLLNET_CHAIN:
-		return cell->proto == SPAN_SIMPLE && collnet_available(cell);
+	case SPAN_ALGO_COLLNET_DIRECT:
+		return cell->proto == SPAN_PROTO_SIMPLE && collnet_available(cell) &&
+		       gather_heads(cell);
+	case SPAN_ALGO_COLLNET_CHAIN:
+		return cell->proto == SPAN_PROTO_SIMPLE && collnet_available(cell);
 	default:
-		return cell->proto == SPAN_SIMPLE && nvls_available(cell) && gather_heads(cell);
+		return cell->proto == SPAN_PROTO_SIMPLE && nvls_available(cell) && gather_heads(cell);
 	}
 }
 
@@ -185,11 +186,11 @@ static float nvls_channel(const struct cell *cell)
 	const span_nccl_graph *graph = cell->graph;
 	float intra = graph->bw_intra * nvls_efficiency[cell->gpu] * (graph->channels - 1) /
 	              graph->channels;
-	int tree = cell->algo == SPAN_NVLS_TREE;
+	int tree = cell->algo == SPAN_ALGO_NVLS_TREE;
 	float inter = graph->bw_inter * (tree && cell->comm->nodes <= 2 ? 2 : 1);
 	float most = tree ? (float)cap(cell, cell->constants->nvls_tree_max) : FLT_MAX;
 
-	if (cell->coll == SPAN_ALL_REDUCE)
+	if (cell->coll == SPAN_COLL_ALL_REDUCE)
 		intra *= 2.0f; /* reduces and broadcasts at once */
 	else
 		intra *= (cell->ppn - 1) / cell->ppn;
@@ -202,9 +203,9 @@ static float tree_bus(const struct cell *cell, float bus)
 	int channels = cell->graph->channels;
 
 	bus = smaller(bus * 0.92, channels * cap(cell, constants->tree_max));
-	if (cell->proto == SPAN_LL)
+	if (cell->proto == SPAN_PROTO_LL)
 		bus = smaller(bus * 1.0 / 3.8, ll_cap(cell));
-	if (cell->proto == SPAN_LL128)
+	if (cell->proto == SPAN_PROTO_LL128)
 		bus = smaller(bus * (cell->comm->nodes == 1 ? 7.0 / 9.0 : 120.0 / 128.0),
 		              channels * cap(cell, constants->tree_ll128_max));
 	if (cell->graph->pattern == SPAN_PATTERN_TREE)
@@ -214,9 +215,9 @@ static float tree_bus(const struct cell *cell, float bus)
 
 static float ring_bus(const struct cell *cell, float bus)
 {
-	if (cell->proto == SPAN_LL)
+	if (cell->proto == SPAN_PROTO_LL)
 		return smaller(ll_cap(cell), bus * 0.5);
-	if (cell->proto == SPAN_LL128)
+	if (cell->proto == SPAN_PROTO_LL128)
 		return smaller(bus * 0.92, cell->graph->channels *
 		                                   cap(cell, cell->constants->ring_ll128_max));
 	return bus;
@@ -240,20 +241,20 @@ static float collnet_direct_bus(const struct cell *cell, float bus)
 static float bus_bandwidth(const struct cell *cell)
 {
 	const span_nccl_graph *graph = cell->graph;
-	int collnet = cell->algo == SPAN_COLLNET_DIRECT || cell->algo == SPAN_COLLNET_CHAIN;
+	int collnet = cell->algo == SPAN_ALGO_COLLNET_DIRECT || cell->algo == SPAN_ALGO_COLLNET_CHAIN;
 	float channel = cell->comm->nodes <= 2 || collnet ? graph->bw_intra : graph->bw_inter;
 
 	switch (cell->algo) {
-	case SPAN_NVLS:
-	case SPAN_NVLS_TREE:
+	case SPAN_ALGO_NVLS:
+	case SPAN_ALGO_NVLS_TREE:
 		return graph->channels * nvls_channel(cell);
-	case SPAN_RING:
+	case SPAN_ALGO_RING:
 		return ring_bus(cell, graph->channels * channel);
-	case SPAN_TREE:
+	case SPAN_ALGO_TREE:
 		return tree_bus(cell, graph->channels * channel);
-	case SPAN_COLLNET_DIRECT:
+	case SPAN_ALGO_COLLNET_DIRECT:
 		return collnet_direct_bus(cell, graph->channels * channel);
-	case SPAN_PAT:
+	case SPAN_ALGO_PAT:
 		return graph->channels * channel * 0.75;
 	default:
 		return graph->channels * channel;
@@ -265,9 +266,10 @@ static float to_algorithm(const struct cell *cell, float bus)
 {
 	float ratio = 1.0f;
 
-	if (cell->algo != SPAN_RING && is_gather(cell->coll))
+	if (cell->algo != SPAN_ALGO_RING && is_gather(cell->coll))
 		return bus;
-	if (cell->algo == SPAN_RING || cell->algo == SPAN_NVLS || cell->algo == SPAN_NVLS_TREE)
+	if (cell->algo == SPAN_ALGO_RING || cell->algo == SPAN_ALGO_NVLS ||
+	    cell->algo == SPAN_ALGO_NVLS_TREE)
 		ratio *= (1.0 * cell->comm->ranks) / cell->steps;
 	else
 		ratio *= 0.5;
@@ -284,9 +286,9 @@ static int intra_hw(const struct cell *cell)
 static float hw_latency(const struct cell *cell, int hw, int algo)
 {
 	/* On POWER a tree's hop over PCI is no dearer than a ring's. */
-	if (cell->comm->cpu == SPAN_CPU_POWER && hw == SPAN_HW_PCI && algo == SPAN_TREE &&
-	    cell->proto == SPAN_SIMPLE)
-		algo = SPAN_RING;
+	if (cell->comm->cpu == SPAN_CPU_POWER && hw == SPAN_HW_PCI && algo == SPAN_ALGO_TREE &&
+	    cell->proto == SPAN_PROTO_SIMPLE)
+		algo = SPAN_ALGO_RING;
 	return cell->constants->hw[hw][algo][cell->proto];
 }
 
@@ -294,10 +296,10 @@ static float hw_latency(const struct cell *cell, int hw, int algo)
  * node nothing hides it, and a tree's latency counts for all. */
 static float inter_latency(const struct cell *cell)
 {
-	float latency = hw_latency(cell, SPAN_HW_NET, cell->ppn == 1 ? SPAN_TREE : cell->algo);
+	float latency = hw_latency(cell, SPAN_HW_NET, cell->ppn == 1 ? SPAN_ALGO_TREE : cell->algo);
 
 	latency += cell->graph->latency_inter;
-	if (cell->proto == SPAN_SIMPLE)
+	if (cell->proto == SPAN_PROTO_SIMPLE)
 		latency += cell->graph->latency_inter;
 	return latency;
 }
@@ -309,23 +311,24 @@ static float net_overhead(const struct cell *cell)
 
 	if (cell->comm->nodes == 1)
 		return 0.0f;
-	return cell->proto == SPAN_SIMPLE ? overhead * 3 : overhead;
+	return cell->proto == SPAN_PROTO_SIMPLE ? overhead * 3 : overhead;
 }
 
 static float ring_latency(const struct cell *cell, float base)
 {
 	int nodes = cell->comm->nodes;
 	int hw = nodes == 1 ? intra_hw(cell) : (int)SPAN_HW_NET;
-	int inter_steps = cell->coll == SPAN_ALL_REDUCE ? 2 * (nodes - 1) : nodes - 1;
+	int inter_steps = cell->coll == SPAN_COLL_ALL_REDUCE ? 2 * (nodes - 1) : nodes - 1;
 	float hop;
 
-	if (cell->coll == SPAN_BROADCAST || cell->coll == SPAN_REDUCE) {
+	if (cell->coll == SPAN_COLL_BROADCAST || cell->coll == SPAN_COLL_REDUCE) {
 		if (cell->graph->same_channels)
-			return base + hw_latency(cell, hw, SPAN_RING);
-		hop = hw_latency(cell, hw, cell->proto == SPAN_SIMPLE ? SPAN_TREE : SPAN_RING);
+			return base + hw_latency(cell, hw, SPAN_ALGO_RING);
+		hop = hw_latency(cell, hw,
+		                 cell->proto == SPAN_PROTO_SIMPLE ? SPAN_ALGO_TREE : SPAN_ALGO_RING);
 		return base + cell->steps * hop;
 	}
-	hop = fmaxf(hw_latency(cell, intra_hw(cell), SPAN_RING), net_overhead(cell));
+	hop = fmaxf(hw_latency(cell, intra_hw(cell), SPAN_ALGO_RING), net_overhead(cell));
 	return base + ((cell->steps - inter_steps) * hop + inter_steps * inter_latency(cell));
 }
 
@@ -337,17 +340,17 @@ static float latency(const struct cell *cell)
 	int local = comm->ranks / comm->nodes - 1, levels = log2_floor(comm->nodes);
 
 	switch (cell->algo) {
-	case SPAN_RING:
+	case SPAN_ALGO_RING:
 		return ring_latency(cell, sum);
-	case SPAN_TREE:
+	case SPAN_ALGO_TREE:
 		return sum + 2 * (local * intra + levels * inter);
-	case SPAN_COLLNET_DIRECT: /* 0.4 us for each peer that takes its turn */
+	case SPAN_ALGO_COLLNET_DIRECT: /* 0.4 us for each peer that takes its turn */
 		return sum + (2 * ((local < 1 ? local : 1) * intra + local * 0.4) + inter);
-	case SPAN_COLLNET_CHAIN:
+	case SPAN_ALGO_COLLNET_CHAIN:
 		return sum + (2 * local * intra + inter);
-	case SPAN_NVLS:
+	case SPAN_ALGO_NVLS:
 		return comm->nodes > 1 ? intra + inter : intra;
-	case SPAN_NVLS_TREE:
+	case SPAN_ALGO_NVLS_TREE:
 		return sum + (intra + 2 * levels * inter);
 	default: /* PAT: logarithmic steps, and a part that grows with ranks */
 		return sum + (levels * (inter / 3.5) + comm->ranks * 2.8);
@@ -364,33 +367,33 @@ static void set_threads(const span_nccl_comm *comm, span_nccl_model *model)
 	int narrow = comm->ring.bw_intra * comm->ring.channels <= PCI_GBPS;
 
 	for (int algo = 0; algo < SPAN_ALGOS; algo++) {
-		int first_two = algo == SPAN_TREE || algo == SPAN_RING;
-		int collnet = algo == SPAN_COLLNET_DIRECT || algo == SPAN_COLLNET_CHAIN;
+		int first_two = algo == SPAN_ALGO_TREE || algo == SPAN_ALGO_RING;
+		int collnet = algo == SPAN_ALGO_COLLNET_DIRECT || algo == SPAN_ALGO_COLLNET_CHAIN;
 
-		model->threads[algo][SPAN_LL] = 512;
-		model->threads[algo][SPAN_LL128] = 640;
-		model->threads[algo][SPAN_SIMPLE] = first_two ? 512 : 640;
-		model->threshold[algo][SPAN_LL] = 8;
-		model->threshold[algo][SPAN_LL128] = 8;
-		model->threshold[algo][SPAN_SIMPLE] = collnet ? 512 : 64;
+		model->threads[algo][SPAN_PROTO_LL] = 512;
+		model->threads[algo][SPAN_PROTO_LL128] = 640;
+		model->threads[algo][SPAN_PROTO_SIMPLE] = first_two ? 512 : 640;
+		model->threshold[algo][SPAN_PROTO_LL] = 8;
+		model->threshold[algo][SPAN_PROTO_LL128] = 8;
+		model->threshold[algo][SPAN_PROTO_SIMPLE] = collnet ? 512 : 64;
 	}
 	if (narrow)
-		model->threads[SPAN_RING][SPAN_SIMPLE] = 256;
+		model->threads[SPAN_ALGO_RING][SPAN_PROTO_SIMPLE] = 256;
 	/* NCCL leaves PAT's at 0, so that no channel of it is ever taken away. */
-	model->threads[SPAN_PAT][SPAN_SIMPLE] = 0;
-	model->threshold[SPAN_RING][SPAN_LL] *= comm->ranks;
+	model->threads[SPAN_ALGO_PAT][SPAN_PROTO_SIMPLE] = 0;
+	model->threshold[SPAN_ALGO_RING][SPAN_PROTO_LL] *= comm->ranks;
 }
 
 /* --- sizes -------------------------------------------------------------------------------- */
 
 /* Source: NCCL v2.28.9-1, tuning.cc. */
 static const float tree_correction[SPAN_PROTOS][SPAN_TREE_CORRECTIONS] = {
-	[SPAN_LL] = { 1.0, 1.0, 1.0, 1.0, 0.9, 0.8, 0.7, 0.7, 0.7, 0.7, 0.6, 0.5, 0.4, 0.4, 0.5,
-	              0.6, 0.7, 0.8, 0.9, 1.0, 1.0, 1.0, 1.0 },
-	[SPAN_LL128] = { 1.0, 1.0, 1.0, 1.0, 1.0, 0.9, 0.8, 0.8, 0.8, 0.7, 0.6, 0.6, 0.6, 0.6, 0.6,
-	                 0.6, 0.8, 0.9, 0.9, 0.9, 0.9, 1.0, 1.0 },
-	[SPAN_SIMPLE] = { 0.9, 0.9, 0.9, 0.9, 0.9, 0.9, 0.9, 0.8, 0.7, 0.6, 0.6, 0.5, 0.5, 0.5, 0.5,
-	                  0.6, 0.7, 0.8, 0.7, 0.7, 0.8, 0.9, 0.9 },
+	[SPAN_PROTO_LL] = { 1.0, 1.0, 1.0, 1.0, 0.9, 0.8, 0.7, 0.7, 0.7, 0.7, 0.6, 0.5, 0.4, 0.4,
+	                    0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.0, 1.0, 1.0 },
+	[SPAN_PROTO_LL128] = { 1.0, 1.0, 1.0, 1.0, 1.0, 0.9, 0.8, 0.8, 0.8, 0.7, 0.6, 0.6, 0.6, 0.6,
+	                       0.6, 0.6, 0.8, 0.9, 0.9, 0.9, 0.9, 1.0, 1.0 },
+	[SPAN_PROTO_SIMPLE] = { 0.9, 0.9, 0.9, 0.9, 0.9, 0.9, 0.9, 0.8, 0.7, 0.6, 0.6, 0.5, 0.5, 0.5,
+	                        0.5, 0.6, 0.7, 0.8, 0.7, 0.7, 0.8, 0.9, 0.9 },
 };
 
 static void set_corrections(const span_nccl_comm *comm, span_nccl_model *model)

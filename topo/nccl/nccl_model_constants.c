@@ -11,35 +11,35 @@
  * for AMD or mixed, else row 0. */
 const span_nccl_constants span_nccl_defaults = {
 	.base = {
-		[SPAN_TREE] = { 6.8, 14.0, 8.4 },
-		[SPAN_RING] = { 6.6, 14.0, 8.4 },
-		[SPAN_PAT] = { 8.0, 8.0, 8.0 },
+		[SPAN_ALGO_TREE] = { 6.8, 14.0, 8.4 },
+		[SPAN_ALGO_RING] = { 6.6, 14.0, 8.4 },
+		[SPAN_ALGO_PAT] = { 8.0, 8.0, 8.0 },
 	},
 	.hw = {
 		[SPAN_HW_NVLINK] = {
-			[SPAN_TREE] = { 0.6, 1.25, 4.0 },
-			[SPAN_RING] = { 0.6, 1.9, 3.4 },
-			[SPAN_COLLNET_DIRECT] = { 0, 0, 3.7 },
-			[SPAN_COLLNET_CHAIN] = { 0, 0, 2.8 },
-			[SPAN_NVLS] = { 0, 0, 25 },
-			[SPAN_NVLS_TREE] = { 0, 0, 25 },
-			[SPAN_PAT] = { 0, 0, 4.0 },
+			[SPAN_ALGO_TREE] = { 0.6, 1.25, 4.0 },
+			[SPAN_ALGO_RING] = { 0.6, 1.9, 3.4 },
+			[SPAN_ALGO_COLLNET_DIRECT] = { 0, 0, 3.7 },
+			[SPAN_ALGO_COLLNET_CHAIN] = { 0, 0, 2.8 },
+			[SPAN_ALGO_NVLS] = { 0, 0, 25 },
+			[SPAN_ALGO_NVLS_TREE] = { 0, 0, 25 },
+			[SPAN_ALGO_PAT] = { 0, 0, 4.0 },
 		},
 		[SPAN_HW_PCI] = {
-			[SPAN_TREE] = { 1.0, 1.9, 4.0 },
-			[SPAN_RING] = { 1.0, 2.5, 5.7 },
-			[SPAN_COLLNET_DIRECT] = { 0, 0, 3.7 },
-			[SPAN_COLLNET_CHAIN] = { 0, 0, 2.8 },
-			[SPAN_PAT] = { 0, 0, 4.0 },
+			[SPAN_ALGO_TREE] = { 1.0, 1.9, 4.0 },
+			[SPAN_ALGO_RING] = { 1.0, 2.5, 5.7 },
+			[SPAN_ALGO_COLLNET_DIRECT] = { 0, 0, 3.7 },
+			[SPAN_ALGO_COLLNET_CHAIN] = { 0, 0, 2.8 },
+			[SPAN_ALGO_PAT] = { 0, 0, 4.0 },
 		},
 		[SPAN_HW_NET] = {
-			[SPAN_TREE] = { 5.0, 8.5, 14 },
-			[SPAN_RING] = { 2.7, 4.0, 14.0 },
-			[SPAN_COLLNET_DIRECT] = { 0, 0, 31 },
-			[SPAN_COLLNET_CHAIN] = { 0, 0, 30 },
-			[SPAN_NVLS] = { 0, 0, 18 },
-			[SPAN_NVLS_TREE] = { 0, 0, 20.9 },
-			[SPAN_PAT] = { 0, 0, 14 },
+			[SPAN_ALGO_TREE] = { 5.0, 8.5, 14 },
+			[SPAN_ALGO_RING] = { 2.7, 4.0, 14.0 },
+			[SPAN_ALGO_COLLNET_DIRECT] = { 0, 0, 31 },
+			[SPAN_ALGO_COLLNET_CHAIN] = { 0, 0, 30 },
+			[SPAN_ALGO_NVLS] = { 0, 0, 18 },
+			[SPAN_ALGO_NVLS_TREE] = { 0, 0, 20.9 },
+			[SPAN_ALGO_PAT] = { 0, 0, 14 },
 		},
 	},
 	.ll_max = { { 39.0, 39.0, 20.4 }, { 87.7, 22.5, 19.0 }, { 141.0, 45.0, 35.0 },
@@ -63,10 +63,10 @@ bool span_nccl_constants_sane(const span_nccl_constants *constants)
 			return false;
 	}
 	for (int proto = 0; proto < SPAN_PROTOS; proto++) {
-		if (constants->base[SPAN_RING][proto] <= 0)
+		if (constants->base[SPAN_ALGO_RING][proto] <= 0)
 			return false;
 		for (int hw = 0; hw < SPAN_HWS; hw++) {
-			if (constants->hw[hw][SPAN_RING][proto] <= 0)
+			if (constants->hw[hw][SPAN_ALGO_RING][proto] <= 0)
 				return false;
 		}
 	}

@@ -29,13 +29,14 @@ float span_nccl_model_us(const span_nccl_model *model, int coll, int algo, int p
 
 	if (bandwidth == 0)
 		return -1.0f;
-	if (coll == SPAN_ALL_REDUCE && algo == SPAN_TREE && log >= 0 && log < SPAN_TREE_CORRECTIONS)
+	if (coll == SPAN_COLL_ALL_REDUCE && algo == SPAN_ALGO_TREE && log >= 0 &&
+	    log < SPAN_TREE_CORRECTIONS)
 		bandwidth *= model->correction[proto][log];
-	if (coll == SPAN_ALL_REDUCE && algo == SPAN_RING && proto == SPAN_SIMPLE &&
+	if (coll == SPAN_COLL_ALL_REDUCE && algo == SPAN_ALGO_RING && proto == SPAN_PROTO_SIMPLE &&
 	    model->nodes > 1 &&
 	    bytes / ((uint64_t)model->channels * (uint64_t)model->ranks) >= PLATEAU_BYTES)
 		latency *= model->plateau;
-	if (algo != SPAN_RING)
+	if (algo != SPAN_ALGO_RING)
 		launches = (operations + OPERATIONS_A_BATCH - 1) / OPERATIONS_A_BATCH;
 	return latency * launches + bytes / (1000 * bandwidth);
 }
@@ -87,12 +88,12 @@ static void take_channels(const span_nccl_model *model, uint64_t bytes, span_ncc
 	int channels = model->channels;
 
 	switch (choice->algo) {
-	case SPAN_COLLNET_DIRECT:
+	case SPAN_ALGO_COLLNET_DIRECT:
 		channels = collnet_channels(model, bytes, threads, threshold);
 		break;
-	case SPAN_NVLS:
-	case SPAN_NVLS_TREE:
-		if (model->nodes == 1 || choice->algo == SPAN_NVLS_TREE ||
+	case SPAN_ALGO_NVLS:
+	case SPAN_ALGO_NVLS_TREE:
+		if (model->nodes == 1 || choice->algo == SPAN_ALGO_NVLS_TREE ||
 		    model->nvls_channels < channels)
 			channels = model->nvls_channels;
 		break;
@@ -102,11 +103,11 @@ static void take_channels(const span_nccl_model *model, uint64_t bytes, span_ncc
 		while (threads % 128 == 0 && too_thin(bytes, channels, threads, threshold))
 			threads /= 2;
 	}
-	if (choice->algo == SPAN_RING && choice->proto == SPAN_SIMPLE)
+	if (choice->algo == SPAN_ALGO_RING && choice->proto == SPAN_PROTO_SIMPLE)
 		threads += WARP; /* one more to wait for the others */
 	if (threads < 3 * WARP)
 		threads = 3 * WARP;
-	if (choice->algo == SPAN_TREE || choice->algo == SPAN_PAT)
+	if (choice->algo == SPAN_ALGO_TREE || choice->algo == SPAN_ALGO_PAT)
 		threads = MAX_THREADS;
 	choice->channels = channels;
 	choice->warps = threads / WARP;
