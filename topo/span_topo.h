@@ -109,10 +109,10 @@ SPAN_API const char *span_link_class_name(span_link_class link_class);
 
 /* How far a number can be trusted. */
 typedef enum {
-	SPAN_UNKNOWN = 0,   /* nobody said anything: the number is a place holder */
-	SPAN_ASSUMED,       /* usual for such a device; not stated for this one */
-	SPAN_DECLARED,      /* the source states it */
-	SPAN_MEASURED       /* somebody timed it */
+	SPAN_CONFIDENCE_UNKNOWN = 0,   /* nobody said anything: the number is a place holder */
+	SPAN_CONFIDENCE_ASSUMED,       /* usual for such a device; not stated for this one */
+	SPAN_CONFIDENCE_DECLARED,      /* the source states it */
+	SPAN_CONFIDENCE_MEASURED       /* somebody timed it */
 } span_confidence;
 
 /* "unknown", "assumed", "declared", "measured". */

@@ -51,8 +51,9 @@ static void fill(span_topo *topo)
 
 		cr_assert_eq(machine_add_node(machine, SPAN_NODE_PCI, 0, 0, &node), SPAN_OK);
 		cr_assert_eq(machine_set_text(&machine->nodes[node].name, texts[i].before), SPAN_OK);
-		cr_assert_eq(machine_add_link(machine, SPAN_LINK_LOCAL, 0, node, 1, 1, SPAN_UNKNOWN,
-		                              "%s", texts[i].before), SPAN_OK);
+		cr_assert_eq(machine_add_link(machine, SPAN_LINK_LOCAL, 0, node, 1, 1,
+		                              SPAN_CONFIDENCE_UNKNOWN, "%s", texts[i].before),
+		             SPAN_OK);
 		cr_assert_eq(topo_note(topo, "h0/gpu0", false, "%s", texts[i].before), SPAN_OK);
 	}
 }

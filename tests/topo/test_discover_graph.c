@@ -87,7 +87,7 @@ Test(discover_graph, links_are_what_both_ends_can_do_not_what_they_do_now)
 	topo = discover(getenv("HWLOC_FSROOT"), "", false);
 	link = hwloc_text_link(topo, "gpu0", "cpu0");
 	cr_assert_eq(link->bandwidth, 12e9);
-	cr_assert_eq(link->confidence, SPAN_DECLARED);
+	cr_assert_eq(link->confidence, SPAN_CONFIDENCE_DECLARED);
 	cr_assert(strstr(link->provenance, "max_link_speed"), "%s", link->provenance);
 	cr_assert(!hwloc_text_note(topo, "asleep"));
 	span_topo_free(topo);
@@ -156,7 +156,7 @@ Test(discover_graph, ports_have_their_line_rates)
 	topo = discover(getenv("HWLOC_FSROOT"), "", false);
 	cr_assert_eq(hwloc_text_node(topo, "nic0")->speed, 50e9);
 	cr_assert_eq(hwloc_text_link(topo, "nic0", "card0")->bandwidth, 50e9);
-	cr_assert_eq(hwloc_text_link(topo, "card0", "nic0")->confidence, SPAN_DECLARED);
+	cr_assert_eq(hwloc_text_link(topo, "card0", "nic0")->confidence, SPAN_CONFIDENCE_DECLARED);
 	cr_assert(!hwloc_text_note(topo, "line rate"));
 	span_topo_free(topo);
 }

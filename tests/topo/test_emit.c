@@ -24,7 +24,7 @@ static span_topo *named_hosts(const char *const *names, int32_t n)
 		             SPAN_OK);
 	for (int i = 0; i < 2; i++)
 		cr_assert_eq(machine_add_link(machine, SPAN_LINK_NVLINK, gpu[i], gpu[1 - i], 20e9,
-		                              1, SPAN_DECLARED, "test"), SPAN_OK);
+		                              1, SPAN_CONFIDENCE_DECLARED, "test"), SPAN_OK);
 	for (int32_t i = 0; i < n; i++)
 		cr_assert_eq(topo_add_place(topo, 0, -1, names[i]), SPAN_OK);
 	cr_assert_eq(topo_finish(topo), SPAN_OK);

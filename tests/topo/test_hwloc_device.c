@@ -255,7 +255,7 @@ Test(hwloc_device, a_port_of_unknown_rate_is_bound_by_pcie_or_as_nccl_has_it)
 	const struct graph_link *link = hwloc_text_link(topo, "card0", "nic0");
 
 	cr_assert_eq(link->bandwidth, 24e9);
-	cr_assert_eq(link->confidence, SPAN_UNKNOWN);
+	cr_assert_eq(link->confidence, SPAN_CONFIDENCE_UNKNOWN);
 	cr_assert_eq(hwloc_text_node(topo, "nic0")->speed, 0);
 	cr_assert(hwloc_text_note(topo, "unknown line rate"));
 	span_topo_free(topo);

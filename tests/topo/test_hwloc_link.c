@@ -82,7 +82,7 @@ static void expect_pair(const char *ids, const char *model, const char *between,
 	link = hwloc_text_link(topo, "gpu0", "gpu1");
 	cr_assert_eq(link->count, count, "%s: %d links", model, link->count);
 	cr_assert_float_eq(link->bandwidth, bandwidth, 1, "%s: %g", model, link->bandwidth);
-	cr_assert_eq(link->confidence, SPAN_ASSUMED);
+	cr_assert_eq(link->confidence, SPAN_CONFIDENCE_ASSUMED);
 	span_topo_free(topo);
 }
 
@@ -188,7 +188,7 @@ Test(hwloc_link, the_constant_of_xgmi_is_no_fact)
 	const struct graph_link *link = hwloc_text_link(topo, "gpu0", "gpu1");
 
 	cr_assert_eq(link->link_class, SPAN_LINK_XGMI);
-	cr_assert_eq(link->confidence, SPAN_UNKNOWN);
+	cr_assert_eq(link->confidence, SPAN_CONFIDENCE_UNKNOWN);
 	cr_assert_eq(link->bandwidth, 36e9);
 	cr_assert(hwloc_text_note(topo, "rocm-smi --showtopo"));
 	span_topo_free(topo);
@@ -201,7 +201,7 @@ Test(hwloc_link, a_measured_xgmi_is_a_fact)
 		.tail = MATRIX("XGMIBandwidth", "1000000 200000 200000 1000000") });
 	const struct graph_link *link = hwloc_text_link(topo, "gpu0", "gpu1");
 
-	cr_assert_eq(link->confidence, SPAN_DECLARED);
+	cr_assert_eq(link->confidence, SPAN_CONFIDENCE_DECLARED);
 	cr_assert_eq(link->bandwidth, 200e9);
 	cr_assert(!hwloc_text_note(topo, "rocm-smi"));
 	span_topo_free(topo);

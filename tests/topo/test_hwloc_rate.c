@@ -39,7 +39,8 @@ Test(hwloc_rate, links_have_the_bandwidth_nccl_counts)
 
 		cr_assert_float_eq(bandwidth_of(topo, "gpu0", "cpu0"), cases[i].gb_per_s, 1e-9,
 		                   "%s: %g", cases[i].gpu, bandwidth_of(topo, "gpu0", "cpu0"));
-		cr_assert_eq(hwloc_text_link(topo, "gpu0", "cpu0")->confidence, SPAN_DECLARED);
+		cr_assert_eq(hwloc_text_link(topo, "gpu0", "cpu0")->confidence,
+		             SPAN_CONFIDENCE_DECLARED);
 		cr_assert_eq(topo->n_notes, 1, "%s", topo->notes[1].text); /* NVLink alone */
 		span_topo_free(topo);
 	}
@@ -53,7 +54,7 @@ Test(hwloc_rate, a_port_asleep_counts_as_its_device_and_is_told)
 	const struct note *note = hwloc_text_note(topo, "asleep");
 
 	cr_assert_float_eq(bandwidth_of(topo, "gpu0", "cpu0"), 24, 1e-9);
-	cr_assert_eq(hwloc_text_link(topo, "gpu0", "cpu0")->confidence, SPAN_ASSUMED);
+	cr_assert_eq(hwloc_text_link(topo, "gpu0", "cpu0")->confidence, SPAN_CONFIDENCE_ASSUMED);
 	cr_assert(note && note->corrected);
 	cr_assert_str_eq(note->place, "h0/gpu0");
 	span_topo_free(topo);
@@ -161,7 +162,7 @@ Test(hwloc_rate, speed_0_of_a_virtual_machine_is_a_place_holder)
 	const struct graph_link *link = hwloc_text_link(topo, "gpu0", "cpu0");
 
 	cr_assert_eq(link->bandwidth, 12e9);
-	cr_assert_eq(link->confidence, SPAN_UNKNOWN);
+	cr_assert_eq(link->confidence, SPAN_CONFIDENCE_UNKNOWN);
 	cr_assert_eq(hwloc_text_node(topo, "gpu0")->speed, 0);
 	cr_assert(hwloc_text_note(topo, "unknown speed"));
 	span_topo_free(topo);

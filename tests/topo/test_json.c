@@ -317,7 +317,7 @@ Test(json, the_whole_document_is_read_and_no_part_of_it)
 	span_topo_link_at(topo, 0, &link);
 	cr_assert_eq(link.bandwidth, 24e9);
 	cr_assert_eq(link.latency, 1.5e-6);
-	cr_assert_eq(link.confidence, SPAN_MEASURED);
+	cr_assert_eq(link.confidence, SPAN_CONFIDENCE_MEASURED);
 	cr_assert_eq(topo->machines[0]->links[0].count, 2);
 	span_topo_free(topo);
 	for (size_t bytes = 0; bytes + 1 < sizeof(whole) - 1; bytes++) {

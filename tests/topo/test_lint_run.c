@@ -30,10 +30,10 @@ static int32_t add_node(struct machine *machine, span_node_kind kind, int32_t pa
 
 static void add_pcie(struct machine *machine, int32_t a, int32_t b)
 {
-	cr_assert_eq(machine_add_link(machine, SPAN_LINK_PCI, a, b, 48e9, 1, SPAN_DECLARED, "x"),
-	             SPAN_OK);
-	cr_assert_eq(machine_add_link(machine, SPAN_LINK_PCI, b, a, 48e9, 1, SPAN_DECLARED, "x"),
-	             SPAN_OK);
+	cr_assert_eq(machine_add_link(machine, SPAN_LINK_PCI, a, b, 48e9, 1,
+	                              SPAN_CONFIDENCE_DECLARED, "x"), SPAN_OK);
+	cr_assert_eq(machine_add_link(machine, SPAN_LINK_PCI, b, a, 48e9, 1,
+	                              SPAN_CONFIDENCE_DECLARED, "x"), SPAN_OK);
 }
 
 static void finish(span_topo *topo, int places)
@@ -233,9 +233,9 @@ static span_topo *ring_of_links(const int counts[4])
 		if (!counts[i])
 			continue;
 		cr_assert_eq(machine_add_link(machine, SPAN_LINK_XGMI, a, b, 50e9 * counts[i],
-		                              counts[i], SPAN_ASSUMED, "x"), SPAN_OK);
+		                              counts[i], SPAN_CONFIDENCE_ASSUMED, "x"), SPAN_OK);
 		cr_assert_eq(machine_add_link(machine, SPAN_LINK_XGMI, b, a, 50e9 * counts[i],
-		                              counts[i], SPAN_ASSUMED, "x"), SPAN_OK);
+		                              counts[i], SPAN_CONFIDENCE_ASSUMED, "x"), SPAN_OK);
 	}
 	finish(topo, 1);
 	return topo;

@@ -39,10 +39,10 @@ static int32_t add(struct built b, span_node_kind kind, int32_t parent)
 /* Link two nodes in both directions. */
 static void join(struct built b, span_link_class class, int32_t a, int32_t c, double gbps)
 {
-	cr_assert_eq(machine_add_link(b.machine, class, a, c, gbps * 1e9, 1, SPAN_DECLARED, "test"),
-	             SPAN_OK);
-	cr_assert_eq(machine_add_link(b.machine, class, c, a, gbps * 1e9, 1, SPAN_DECLARED, "test"),
-	             SPAN_OK);
+	cr_assert_eq(machine_add_link(b.machine, class, a, c, gbps * 1e9, 1,
+	                              SPAN_CONFIDENCE_DECLARED, "test"), SPAN_OK);
+	cr_assert_eq(machine_add_link(b.machine, class, c, a, gbps * 1e9, 1,
+	                              SPAN_CONFIDENCE_DECLARED, "test"), SPAN_OK);
 }
 
 /* A device below a parent, linked by PCIe. */
@@ -224,8 +224,8 @@ Test(paths, a_link_in_one_direction_only_is_not_used)
 	int32_t cpu = add(b, SPAN_NODE_CPU, 0), a = hang(b, SPAN_NODE_GPU, cpu, 12);
 	int32_t c = hang(b, SPAN_NODE_GPU, cpu, 12);
 
-	cr_assert_eq(machine_add_link(b.machine, SPAN_LINK_NVLINK, a, c, 40e9, 1, SPAN_DECLARED,
-	                              "test"), SPAN_OK);
+	cr_assert_eq(machine_add_link(b.machine, SPAN_LINK_NVLINK, a, c, 40e9, 1,
+	                              SPAN_CONFIDENCE_DECLARED, "test"), SPAN_OK);
 	finish(b, true);
 	expect(b, a, c, SPAN_PATH_PHB, 12, 2);
 	expect(b, c, a, SPAN_PATH_PHB, 12, 2);
@@ -326,7 +326,7 @@ Test(paths, an_unknown_bandwidth_hides_no_path_and_is_not_invented)
 	expect(b, a, cpu, SPAN_PATH_PHB, 0, 2);
 	expect(b, a, c, SPAN_PATH_PIX, 12, 2);
 	cr_assert_eq(span_topo_path_between(b.topo, a, c, &path), SPAN_OK);
-	cr_assert_eq(path.confidence, SPAN_UNKNOWN);
+	cr_assert_eq(path.confidence, SPAN_CONFIDENCE_UNKNOWN);
 	span_topo_free(b.topo);
 }
 

@@ -159,7 +159,7 @@ static void idle_bridge(const char *inside, int as_nccl, double bandwidth,
 	topo = read_below(text, as_nccl);
 	expect_link(topo, "pci0", "cpu0", SPAN_LINK_PCI, bandwidth, confidence);
 	expect_link(topo, "cpu0", "pci0", SPAN_LINK_PCI, bandwidth, confidence);
-	if (confidence == SPAN_ASSUMED)
+	if (confidence == SPAN_CONFIDENCE_ASSUMED)
 		expect_note(topo, "a bridge claims Gen1 or one lane", "file:1", 1);
 	else
 		expect_no_note(topo, "a bridge claims");
@@ -168,13 +168,13 @@ static void idle_bridge(const char *inside, int as_nccl, double bandwidth,
 
 Test(read_nccl, an_idle_uplink_is_as_fast_as_the_device_below)
 {
-	idle_bridge("", 1, 0.1875e9, SPAN_DECLARED);
-	idle_bridge("", 0, 48e9, SPAN_ASSUMED);
+	idle_bridge("", 1, 0.1875e9, SPAN_CONFIDENCE_DECLARED);
+	idle_bridge("", 0, 48e9, SPAN_CONFIDENCE_ASSUMED);
 }
 
 Test(read_nccl, beside_c2c_a_slow_uplink_is_believed)
 {
-	idle_bridge("<c2c bw='44712' count='5'/>", 0, 0.1875e9, SPAN_DECLARED);
+	idle_bridge("<c2c bw='44712' count='5'/>", 0, 0.1875e9, SPAN_CONFIDENCE_DECLARED);
 }
 
 Test(read_nccl, a_slow_port_needs_no_more_than_gen1)
@@ -185,8 +185,8 @@ Test(read_nccl, a_slow_port_needs_no_more_than_gen1)
 		"<pci busid='0000:02:00.0' class='0x020000' link_speed='2.5 GT/s' link_width='16'>"
 		"<nic><net name='f' dev='1' speed='400000' gdr='1'/></nic></pci>", 0);
 
-	expect_link(topo, "card0", "cpu0", SPAN_LINK_PCI, 0.75e9, SPAN_DECLARED);
-	expect_link(topo, "card1", "cpu0", SPAN_LINK_PCI, 48e9, SPAN_ASSUMED);
+	expect_link(topo, "card0", "cpu0", SPAN_LINK_PCI, 0.75e9, SPAN_CONFIDENCE_DECLARED);
+	expect_link(topo, "card1", "cpu0", SPAN_LINK_PCI, 48e9, SPAN_CONFIDENCE_ASSUMED);
 	span_topo_free(topo);
 }
 
@@ -236,11 +236,11 @@ Test(read_nccl, nvlinks_lead_to_gpus_switches_and_power_bridges)
 		GPU("02", "dev='1' sm='100' rank='1' gdr='1'",
 		    "<nvlink target='0000:f3:00.0' count='18' tclass='0x068000'/>"), 1);
 
-	expect_link(topo, "gpu0", "gpu1", SPAN_LINK_NVLINK, 3 * 20.6e9, SPAN_ASSUMED);
-	expect_link(topo, "gpu0", "nvswitch0", SPAN_LINK_NVLINK, 6 * 20.6e9, SPAN_ASSUMED);
-	expect_link(topo, "nvswitch0", "gpu0", SPAN_LINK_NVLINK, 6 * 20.6e9, SPAN_ASSUMED);
-	expect_link(topo, "gpu1", "nvswitch0", SPAN_LINK_NVLINK, 18 * 40.1e9, SPAN_ASSUMED);
-	expect_link(topo, "gpu0", "cpu0", SPAN_LINK_NVLINK, 3 * 20.6e9, SPAN_ASSUMED);
+	expect_link(topo, "gpu0", "gpu1", SPAN_LINK_NVLINK, 3 * 20.6e9, SPAN_CONFIDENCE_ASSUMED);
+	expect_link(topo, "gpu0", "nvswitch0", SPAN_LINK_NVLINK, 6 * 20.6e9, SPAN_CONFIDENCE_ASSUMED);
+	expect_link(topo, "nvswitch0", "gpu0", SPAN_LINK_NVLINK, 6 * 20.6e9, SPAN_CONFIDENCE_ASSUMED);
+	expect_link(topo, "gpu1", "nvswitch0", SPAN_LINK_NVLINK, 18 * 40.1e9, SPAN_CONFIDENCE_ASSUMED);
+	expect_link(topo, "gpu0", "cpu0", SPAN_LINK_NVLINK, 3 * 20.6e9, SPAN_CONFIDENCE_ASSUMED);
 	cr_assert_eq(find_link(topo, "gpu1", "gpu0", SPAN_LINK_NVLINK).bandwidth, 0);
 	cr_assert_eq(count(topo, SPAN_NODE_NVSWITCH), 1);
 	span_topo_free(topo);
@@ -253,7 +253,7 @@ Test(read_nccl, c2c_leads_to_the_processor)
 	span_topo_node node;
 	int32_t number = span_topo_find(topo, "gpu0");
 
-	expect_link(topo, "gpu0", "cpu0", SPAN_LINK_C2C, 223.56e9, SPAN_DECLARED);
+	expect_link(topo, "gpu0", "cpu0", SPAN_LINK_C2C, 223.56e9, SPAN_CONFIDENCE_DECLARED);
 	span_topo_node_at(topo, number, &node);
 	cr_assert_eq(node.dev, 1);
 	span_topo_free(topo);
@@ -314,11 +314,11 @@ Test(read_nccl, xgmi_counts_when_corrected_and_not_for_nccl)
 	span_topo_path path;
 
 	cr_assert_str_eq(span_topo_source_kind(shown), "rccl-xml");
-	expect_link(shown, "gpu0", "gpu1", SPAN_LINK_XGMI, 96e9, SPAN_ASSUMED);
+	expect_link(shown, "gpu0", "gpu1", SPAN_LINK_XGMI, 96e9, SPAN_CONFIDENCE_ASSUMED);
 	cr_assert_eq(span_topo_path_between(shown, a, b, &path), SPAN_OK);
 	cr_assert_eq(path.path_class, SPAN_PATH_NVL);
 	cr_assert_float_eq(path.bandwidth, 96e9, 1);
-	cr_assert_eq(path.confidence, SPAN_ASSUMED);
+	cr_assert_eq(path.confidence, SPAN_CONFIDENCE_ASSUMED);
 	expect_note(shown, "bandwidth of xGMI links", "file:1", 1);
 	cr_assert_eq(span_topo_path_between(topo, a, b, &path), SPAN_OK);
 	cr_assert_eq(path.path_class, SPAN_PATH_PHB);
@@ -345,7 +345,8 @@ Test(read_nccl, generations_of_amd_differ_by_their_name)
 		snprintf(text, sizeof(text), AMD("01", "0", "%s", "02") AMD("02", "1", "%s", "01"),
 		         cases[i].gcn, cases[i].gcn);
 		topo = read_below(text, 0);
-		expect_link(topo, "gpu0", "gpu1", SPAN_LINK_XGMI, 2 * cases[i].each, SPAN_ASSUMED);
+		expect_link(topo, "gpu0", "gpu1", SPAN_LINK_XGMI, 2 * cases[i].each,
+		            SPAN_CONFIDENCE_ASSUMED);
 		span_topo_node_at(topo, span_topo_find(topo, "gpu0"), &node);
 		cr_assert_str_eq(node.name, cases[i].name);
 		span_topo_free(topo);
@@ -413,7 +414,7 @@ Test(read_nccl, several_ports_and_cards_of_one_address)
 
 	cr_assert_eq(count(topo, SPAN_NODE_CARD), 2);
 	cr_assert_eq(count(topo, SPAN_NODE_NIC), 4);
-	expect_link(topo, "card1", "cpu0", SPAN_LINK_PCI, 5000e9, SPAN_UNKNOWN);
+	expect_link(topo, "card1", "cpu0", SPAN_LINK_PCI, 5000e9, SPAN_CONFIDENCE_UNKNOWN);
 	expect_note(topo, "a port has no dev", "file:1", 0);
 	span_topo_free(topo);
 }
@@ -503,7 +504,8 @@ Test(read_nccl, a_template_is_completed_by_classes)
 	span_topo_node_at(topo, span_topo_find(topo, "gpu0"), &node);
 	cr_assert_str_eq(node.bus, "0000:0b:00.0");
 	cr_assert_eq(node.dev, 1);
-	cr_assert_eq(find_link(topo, "card0", "nic0", SPAN_LINK_NETWORK).confidence, SPAN_UNKNOWN);
+	cr_assert_eq(find_link(topo, "card0", "nic0", SPAN_LINK_NETWORK).confidence,
+	             SPAN_CONFIDENCE_UNKNOWN);
 	expect_note(topo, "devices of class 0x03 were taken for GPUs", "file:1", 0);
 	expect_note(topo, "devices of class 0x02 were taken for network cards", "file:1", 0);
 	expect_note(topo, "does not say what its devices are", "file:1", 0);

@@ -330,7 +330,7 @@ Test(read_smi, what_nobody_says_is_told)
 		span_topo_link link;
 
 		span_topo_link_at(topo, i, &link);
-		cr_assert_leq(link.confidence, SPAN_ASSUMED);
+		cr_assert_leq(link.confidence, SPAN_CONFIDENCE_ASSUMED);
 	}
 	span_topo_free(topo);
 }

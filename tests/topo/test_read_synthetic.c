@@ -40,7 +40,8 @@ Test(read_synthetic, what_is_said_is_declared_and_the_rest_assumed)
 
 		span_topo_link_at(topo, i, &link);
 		cr_assert_eq(link.confidence,
-		             link.link_class == SPAN_LINK_NVLINK ? SPAN_DECLARED : SPAN_ASSUMED);
+		             link.link_class == SPAN_LINK_NVLINK ? SPAN_CONFIDENCE_DECLARED
+		                                                 : SPAN_CONFIDENCE_ASSUMED);
 	}
 	span_topo_free(topo);
 }

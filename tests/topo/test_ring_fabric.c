@@ -38,10 +38,10 @@ static int32_t add(struct machine *machine, span_node_kind kind, int32_t parent)
 static void join(struct machine *machine, span_link_class link_class, int32_t a, int32_t b,
                  double bandwidth)
 {
-	cr_assert_eq(machine_add_link(machine, link_class, a, b, bandwidth, 1, SPAN_DECLARED, "test"),
-	             SPAN_OK);
-	cr_assert_eq(machine_add_link(machine, link_class, b, a, bandwidth, 1, SPAN_DECLARED, "test"),
-	             SPAN_OK);
+	cr_assert_eq(machine_add_link(machine, link_class, a, b, bandwidth, 1,
+	                              SPAN_CONFIDENCE_DECLARED, "test"), SPAN_OK);
+	cr_assert_eq(machine_add_link(machine, link_class, b, a, bandwidth, 1,
+	                              SPAN_CONFIDENCE_DECLARED, "test"), SPAN_OK);
 }
 
 /* Two NUMA nodes with two PCIe switches each; a GPU on every switch, a NIC on the switches of

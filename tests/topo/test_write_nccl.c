@@ -31,10 +31,10 @@ static struct built build(void)
 
 static void join(struct built b, span_link_class class, int32_t a, int32_t c, double bandwidth)
 {
-	cr_assert_eq(machine_add_link(b.machine, class, a, c, bandwidth, 1, SPAN_DECLARED, "test"),
-	             SPAN_OK);
-	cr_assert_eq(machine_add_link(b.machine, class, c, a, bandwidth, 1, SPAN_DECLARED, "test"),
-	             SPAN_OK);
+	cr_assert_eq(machine_add_link(b.machine, class, a, c, bandwidth, 1,
+	                              SPAN_CONFIDENCE_DECLARED, "test"), SPAN_OK);
+	cr_assert_eq(machine_add_link(b.machine, class, c, a, bandwidth, 1,
+	                              SPAN_CONFIDENCE_DECLARED, "test"), SPAN_OK);
 }
 
 static int32_t hang(struct built b, span_node_kind kind, int32_t parent, double bandwidth)

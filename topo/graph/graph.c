@@ -236,7 +236,7 @@ span_status topo_add_switch(span_topo *topo, int32_t parent, const char *name,
 		return status;
 	added = &topo->switches[topo->n_switches];
 	*added = (struct fabric_switch){ .parent = parent, .up_bandwidth = up_bandwidth, .rails = 1,
-	                                .confidence = SPAN_DECLARED, .name = strdup(name) };
+	                                .confidence = SPAN_CONFIDENCE_DECLARED, .name = strdup(name) };
 	if (!added->name)
 		return no_memory();
 	*number = topo->n_switches++;

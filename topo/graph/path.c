@@ -218,7 +218,7 @@ static void search_from(struct search *search, int32_t base)
 	search->base = base;
 	search->reach[base].path = (struct graph_path){ .path_class = SPAN_PATH_LOC,
 	                                                .bandwidth = LINK_SPEED_LOCAL,
-	                                                .confidence = SPAN_DECLARED };
+	                                                .confidence = SPAN_CONFIDENCE_DECLARED };
 	search->reach[base].next = -1;
 	search->list[0] = base;
 	search->n_list = 1;

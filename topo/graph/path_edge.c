@@ -67,7 +67,7 @@ static void fill(struct path_work *work)
 		work->edges[next[link->from]++] = (struct path_edge){
 			.to = link->to, .order = i, .link_class = link->link_class,
 			.bandwidth = bandwidth, .latency = link->latency,
-			.confidence = link->bandwidth > 0 ? link->confidence : SPAN_UNKNOWN,
+			.confidence = link->bandwidth > 0 ? link->confidence : SPAN_CONFIDENCE_UNKNOWN,
 			.usable = counts(work, link),
 			.one_way = !has_way_back(machine, link)
 		};

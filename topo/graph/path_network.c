@@ -101,7 +101,8 @@ static int32_t climb(const span_topo *topo, int32_t number, struct crossing *cro
 static struct crossing cross_fabric(const span_topo *topo, int32_t from, int32_t to,
                                     bool changes_rail)
 {
-	struct crossing crossing = { .hops = 1, .confidence = SPAN_MEASURED, .connected = true };
+	struct crossing crossing = { .hops = 1, .confidence = SPAN_CONFIDENCE_MEASURED,
+		                     .connected = true };
 	int32_t up, down;
 
 	if (from < 0 && to < 0)
@@ -250,7 +251,8 @@ static bool between_hosts(const struct machine *machine, int32_t i, int32_t j)
 
 span_status path_over_network(const struct path_work *work)
 {
-	const struct crossing flat = { .hops = 1, .confidence = SPAN_MEASURED, .connected = true };
+	const struct crossing flat = { .hops = 1, .confidence = SPAN_CONFIDENCE_MEASURED,
+		                       .connected = true };
 	const struct machine *machine = work->machine;
 	int32_t *out = calloc(2 * (size_t)machine->n_devices + 1, sizeof(*out)), *in, i, j;
 

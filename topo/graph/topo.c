@@ -336,8 +336,8 @@ static void leaf_link(const span_topo *topo, const struct place *place, int32_t 
 	                         .to = k % 2 ? place->first_node + i : leaf,
 	                         .bandwidth = machine->nodes[i].speed,
 	                         .latency = machine->nodes[i].latency,
-	                         .confidence = machine->nodes[i].speed ? SPAN_DECLARED
-	                                                               : SPAN_UNKNOWN,
+	                         .confidence = machine->nodes[i].speed ? SPAN_CONFIDENCE_DECLARED
+	                                                               : SPAN_CONFIDENCE_UNKNOWN,
 	                         .provenance = "line rate of the port" };
 }
 

@@ -144,8 +144,8 @@ static span_status read_switch(struct json_reader *reader, json_t *item)
 	if (!status)
 		status = json_read_real(reader, item, "latency", &latency);
 	if (!status)
-		status = json_read_named(reader, item, "confidence", confidence_name, SPAN_MEASURED,
-		                         &confidence);
+		status = json_read_named(reader, item, "confidence", confidence_name,
+		                         SPAN_CONFIDENCE_MEASURED, &confidence);
 	if (!status)
 		status = topo_add_switch(topo, parent, name, bandwidth, &number);
 	if (!status) {

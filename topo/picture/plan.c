@@ -33,7 +33,7 @@ static const struct graph_link *link_up(const struct machine *machine, int32_t f
 
 struct plan_bundle plan_bundle(const struct machine *machine, int32_t node)
 {
-	struct plan_bundle bundle = { SPAN_LINK_NVLINK, 0, 0, SPAN_MEASURED };
+	struct plan_bundle bundle = { SPAN_LINK_NVLINK, 0, 0, SPAN_CONFIDENCE_MEASURED };
 	const struct graph_link *link;
 
 	for (int32_t i = machine->nodes[node].last_link; i >= 0; i = link->earlier) {

@@ -172,7 +172,8 @@ static void put_description(const struct svg_plan *plan, FILE *file)
 			fprintf(file, ", %d %s, %s", bundle.count, svg_link_word(bundle.link_class),
 			        svg_speed(bundle.bandwidth, bundle.confidence).text);
 		if (node->kind == SPAN_NODE_NIC && node->speed > 0)
-			fprintf(file, ", line rate %s", svg_speed(node->speed, SPAN_DECLARED).text);
+			fprintf(file, ", line rate %s",
+			        svg_speed(node->speed, SPAN_CONFIDENCE_DECLARED).text);
 		fputs(".\n", file);
 	}
 }

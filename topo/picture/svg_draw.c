@@ -173,7 +173,7 @@ struct svg_speed svg_speed(double bandwidth, span_confidence confidence)
 		snprintf(speed.text, sizeof(speed.text), "? GB/s");
 	else
 		snprintf(speed.text, sizeof(speed.text), "%s%.*g GB/s",
-		         confidence < SPAN_DECLARED ? "~" : "", gbps < 1 ? 2 : 4, gbps);
+		         confidence < SPAN_CONFIDENCE_DECLARED ? "~" : "", gbps < 1 ? 2 : 4, gbps);
 	return speed;
 }
 

@@ -115,9 +115,10 @@ static void draw_up(const struct svg_fabric *fabric, int32_t number, FILE *file)
 		snprintf(text, sizeof(text), "as much as below");
 	else if (item->below > item->up * 1.0001)
 		snprintf(text, sizeof(text), "%s up, %.3g:1",
-		         svg_speed(item->up, SPAN_DECLARED).text, item->below / item->up);
+		         svg_speed(item->up, SPAN_CONFIDENCE_DECLARED).text, item->below / item->up);
 	else
-		snprintf(text, sizeof(text), "%s up", svg_speed(item->up, SPAN_DECLARED).text);
+		snprintf(text, sizeof(text), "%s up",
+		         svg_speed(item->up, SPAN_CONFIDENCE_DECLARED).text);
 	svg_text(file, "wire", x + 8, y - 14, SVG_START, COLUMN - 60, text);
 }
 

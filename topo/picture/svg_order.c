@@ -129,7 +129,7 @@ static struct words verdict_of(const struct page *page)
 	char width[64];
 
 	snprintf(width, sizeof(width), "narrowest link %s", svg_speed(report->best.bottleneck,
-	                                                           SPAN_DECLARED).text);
+	                                                           SPAN_CONFIDENCE_DECLARED).text);
 	if (span_ring_length(page->order->ring) < 2)
 		snprintf(words.text, sizeof(words.text), "there is nothing to go round");
 	else if (report->best.missing)
@@ -143,7 +143,7 @@ static struct words verdict_of(const struct page *page)
 	else
 		snprintf(words.text, sizeof(words.text),
 		         "%s: no ring is wider than %s, so this one is within %.1f%% of the best",
-		         width, svg_speed(report->bound, SPAN_DECLARED).text,
+		         width, svg_speed(report->bound, SPAN_CONFIDENCE_DECLARED).text,
 		         100 * (1 - report->best.bottleneck / report->bound));
 	return words;
 }
@@ -295,7 +295,7 @@ static struct words row_words(const struct svg_order *order, const struct svg_or
 	if (row->seconds > 1.0005 * best->seconds && best->seconds > 0)
 		snprintf(longer, sizeof(longer), ", %.3g times as long", row->seconds / best->seconds);
 	snprintf(words.text, sizeof(words.text), "%s%s%s%s",
-	         svg_speed(row->figures.bottleneck, SPAN_DECLARED).text, more, time, longer);
+	         svg_speed(row->figures.bottleneck, SPAN_CONFIDENCE_DECLARED).text, more, time, longer);
 	return words;
 }
 
@@ -312,7 +312,7 @@ static void put_widths(struct pen *pen)
 	put_heading(pen, "Narrowest link");
 	if (bound > 0)
 		put_bar(pen, "no ring has more", "outline", bound, most,
-		        svg_speed(bound, SPAN_DECLARED).text);
+		        svg_speed(bound, SPAN_CONFIDENCE_DECLARED).text);
 	for (int i = 0; i < order->n_rows; i++) {
 		const struct svg_order_row *row = &order->rows[i];
 

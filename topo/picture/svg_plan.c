@@ -226,7 +226,8 @@ static void draw_port(const struct svg_plan *plan, int32_t item, int x, int widt
 	if ((int)strlen(text) * 58 / 10 > width - 5)
 		snprintf(text, sizeof(text), "nic%d", node->index);
 	svg_text(file, "small", x + 4, y, SVG_START, width - 5, text);
-	svg_fit_speed(file, x + 4, y + SVG_LINE - 1, width - 5, "", node->speed, SPAN_DECLARED);
+	svg_fit_speed(file, x + 4, y + SVG_LINE - 1, width - 5, "", node->speed,
+	              SPAN_CONFIDENCE_DECLARED);
 }
 
 static void draw_card(const struct svg_plan *plan, int32_t item, FILE *file)
@@ -259,7 +260,7 @@ static void draw_sockets(const struct svg_plan *plan, int32_t host, FILE *file)
 {
 	const struct machine *machine = plan->machine;
 	double least = 0, most = 0;
-	span_confidence confidence = SPAN_MEASURED;
+	span_confidence confidence = SPAN_CONFIDENCE_MEASURED;
 	int y = plan->cpu_y - 9, from = 0, to = 0, n = 0;
 	char text[80];
 

@@ -124,7 +124,7 @@ static void set_line_rates(struct machine *machine, double rate)
 		if (link->link_class == SPAN_LINK_NETWORK &&
 		    (has_no_rate(machine, link->from) || has_no_rate(machine, link->to))) {
 			link->bandwidth = rate;
-			link->confidence = SPAN_DECLARED;
+			link->confidence = SPAN_CONFIDENCE_DECLARED;
 		}
 	}
 	for (int32_t i = 0; i < machine->n_nodes; i++)

@@ -29,7 +29,7 @@ static span_status describe_pci(struct nccl_reader *reader, const struct xml_ele
 	node->pci_device = (uint32_t)nccl_int(pci, "device", 0);
 	node->pci_subsystem = (uint32_t)nccl_int(pci, "subsystem_vendor", 0) << 16 |
 	                      ((uint32_t)nccl_int(pci, "subsystem_device", 0) & 0xffff);
-	node->speed = rate.confidence == SPAN_UNKNOWN ? 0 : rate.bandwidth;
+	node->speed = rate.confidence == SPAN_CONFIDENCE_UNKNOWN ? 0 : rate.bandwidth;
 	status = machine_set_text(&node->bus, nccl_text(pci, "busid"));
 	if (!status)
 		status = machine_add_link(reader->machine, SPAN_LINK_PCI, number, parent,
@@ -122,10 +122,10 @@ static double port_speed(struct nccl_reader *reader, const struct xml_element *n
 	bool as_nccl = reader->source->as_nccl;
 	int32_t mbps = nccl_int(net, "speed", 0);
 
-	*confidence = SPAN_DECLARED;
+	*confidence = SPAN_CONFIDENCE_DECLARED;
 	if (mbps <= 0) {
 		nccl_odd(reader, ODD_NET_UNKNOWN, net);
-		*confidence = SPAN_UNKNOWN;
+		*confidence = SPAN_CONFIDENCE_UNKNOWN;
 		return as_nccl ? 1.25e9 : pcie;
 	}
 	if (mbps > 10000000) { /* 10 Tb/s: no port does */
@@ -162,7 +162,7 @@ static span_status add_port(struct nccl_reader *reader, const struct xml_element
 	node->port = nccl_int(net, "port", -1);
 	node->rail = nccl_int(net, "rail", -1);
 	node->gdr = xml_value(net, "gdr") ? nccl_int(net, "gdr", 0) != 0 : as_nccl ? 0 : -1;
-	node->speed = confidence == SPAN_UNKNOWN ? 0 : speed;
+	node->speed = confidence == SPAN_CONFIDENCE_UNKNOWN ? 0 : speed;
 	node->latency = strtod(nccl_text(net, "latency"), NULL) * 1e-6;
 	if (!(node->latency >= 0 && node->latency < 1))
 		node->latency = 0;
@@ -202,10 +202,10 @@ static span_status link_virtual_card(struct nccl_reader *reader, int32_t card, i
 	span_status status;
 
 	status = machine_add_link(reader->machine, SPAN_LINK_PCI, card, cpu, LINK_SPEED_LOCAL, 1,
-	                          SPAN_UNKNOWN, "a card of no PCI address");
+	                          SPAN_CONFIDENCE_UNKNOWN, "a card of no PCI address");
 	if (!status)
 		status = machine_add_link(reader->machine, SPAN_LINK_PCI, cpu, card,
-		                          LINK_SPEED_LOCAL, 1, SPAN_UNKNOWN,
+		                          LINK_SPEED_LOCAL, 1, SPAN_CONFIDENCE_UNKNOWN,
 		                          "a card of no PCI address");
 	return status;
 }
@@ -262,8 +262,8 @@ static span_status add_template_card(struct nccl_reader *reader, const struct xm
 		bandwidth = 1.25e9;
 	for (direction = 0; !status && direction < 2; direction++)
 		status = machine_add_link(machine, SPAN_LINK_NETWORK, direction ? port : card,
-		                          direction ? card : port, bandwidth, 1, SPAN_UNKNOWN,
-		                          "a template does not say");
+		                          direction ? card : port, bandwidth, 1,
+		                          SPAN_CONFIDENCE_UNKNOWN, "a template does not say");
 	return status;
 }
 

@@ -133,11 +133,11 @@ static span_status add_nvlink(struct nccl_reader *reader, const struct nccl_gpu 
 	}
 	nccl_odd(reader, ODD_NVLINK_BANDWIDTH, link);
 	status = machine_add_link(machine, SPAN_LINK_NVLINK, number, remote, bandwidth, count,
-	                          SPAN_ASSUMED, "%.1f GB/s a link, assumed for sm %d",
+	                          SPAN_CONFIDENCE_ASSUMED, "%.1f GB/s a link, assumed for sm %d",
 	                          nvlink_bandwidth(sm) / 1e9, sm);
 	if (!status && machine->nodes[remote].kind != SPAN_NODE_GPU)
 		status = machine_add_link(machine, SPAN_LINK_NVLINK, remote, number, bandwidth,
-		                          count, SPAN_ASSUMED,
+		                          count, SPAN_CONFIDENCE_ASSUMED,
 		                          "%.1f GB/s a link, assumed for sm %d",
 		                          nvlink_bandwidth(sm) / 1e9, sm);
 	return status;
@@ -159,7 +159,7 @@ static span_status add_xgmi(struct nccl_reader *reader, const struct nccl_gpu *g
 	}
 	nccl_odd(reader, reader->source->as_nccl ? ODD_XGMI_IGNORED : ODD_XGMI_BANDWIDTH, link);
 	return machine_add_link(reader->machine, SPAN_LINK_XGMI, number, remote,
-	                        count * xgmi_bandwidth(gfx), count, SPAN_ASSUMED,
+	                        count * xgmi_bandwidth(gfx), count, SPAN_CONFIDENCE_ASSUMED,
 	                        "%.0f GB/s a link, assumed for gcn %.16s",
 	                        xgmi_bandwidth(gfx) / 1e9, gfx);
 }
@@ -176,11 +176,11 @@ static span_status add_c2c(struct nccl_reader *reader, const struct nccl_gpu *gp
 	if (count < 1 || mbps < 1)
 		return SPAN_OK;
 	status = machine_add_link(reader->machine, SPAN_LINK_C2C, number, gpu->cpu, bandwidth,
-	                          count, SPAN_DECLARED, "c2c bw %d MB/s x%d", mbps, count);
+	                          count, SPAN_CONFIDENCE_DECLARED, "c2c bw %d MB/s x%d", mbps, count);
 	if (!status)
 		status = machine_add_link(reader->machine, SPAN_LINK_C2C, gpu->cpu, number,
-		                          bandwidth, count, SPAN_DECLARED, "c2c bw %d MB/s x%d",
-		                          mbps, count);
+		                          bandwidth, count, SPAN_CONFIDENCE_DECLARED,
+		                          "c2c bw %d MB/s x%d", mbps, count);
 	return status;
 }
 
@@ -238,7 +238,7 @@ static span_status add_pci_links(struct nccl_reader *reader, const struct xml_el
 		to = find_key(&reader->pci_keys, host, nccl_text(child, "target"));
 		if (from >= 0 && to >= 0 && from != to)
 			status = machine_add_link(reader->machine, SPAN_LINK_LOCAL, from, to,
-			                          LINK_SPEED_LOCAL, 1, SPAN_ASSUMED,
+			                          LINK_SPEED_LOCAL, 1, SPAN_CONFIDENCE_ASSUMED,
 			                          "pcilink between switches");
 		else if (to < 0)
 			nccl_odd(reader, ODD_TARGET, child);
@@ -264,8 +264,9 @@ static span_status add_socket_links(struct nccl_reader *reader)
 			bandwidth = socket_bandwidth(from->arch, from->vendor, from->family,
 			                             from->model);
 			status = machine_add_link(machine, SPAN_LINK_SOCKET, i, j, bandwidth, 1,
-			                          bandwidth < LINK_SPEED_LOCAL ? SPAN_ASSUMED
-			                                                       : SPAN_UNKNOWN,
+			                          bandwidth < LINK_SPEED_LOCAL
+			                                  ? SPAN_CONFIDENCE_ASSUMED
+			                                  : SPAN_CONFIDENCE_UNKNOWN,
 			                          bandwidth < LINK_SPEED_LOCAL
 			                                  ? "assumed for the processor"
 			                                  : "processor unknown");

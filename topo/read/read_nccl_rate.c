@@ -72,7 +72,7 @@ static void as_nccl_rate(struct nccl_reader *reader, const struct xml_element *p
 		nccl_odd(reader, ODD_WIDTH, pci);
 	if (width == 0)
 		width = LANES;
-	rate->confidence = gt_per_s > 0 ? SPAN_DECLARED : SPAN_UNKNOWN;
+	rate->confidence = gt_per_s > 0 ? SPAN_CONFIDENCE_DECLARED : SPAN_CONFIDENCE_UNKNOWN;
 	if (gt_per_s == 0) {
 		nccl_odd(reader, ODD_SPEED, pci);
 		gt_per_s = 8;
@@ -195,7 +195,7 @@ static void look_below(const struct xml_element *pci, struct below *below)
 static void correct(struct pci_rate *rate, double bandwidth, const char *why)
 {
 	rate->bandwidth = bandwidth;
-	rate->confidence = SPAN_ASSUMED;
+	rate->confidence = SPAN_CONFIDENCE_ASSUMED;
 	snprintf(rate->provenance, sizeof(rate->provenance), "assumed: %s", why);
 }
 
@@ -220,7 +220,7 @@ static void correct_bridge(struct nccl_reader *reader, const struct xml_element 
 	look_below(pci, &below);
 	if (declared.gt_per_s == 0) {
 		nccl_odd(reader, ODD_SPEED, pci);
-		rate->confidence = SPAN_UNKNOWN;
+		rate->confidence = SPAN_CONFIDENCE_UNKNOWN;
 		rate->bandwidth = pcie_bandwidth(8, LANES);
 		if (below.fastest > 0)
 			correct(rate, below.fastest, "no link_speed; as the fastest device below");
@@ -242,7 +242,7 @@ void nccl_pci_rate(struct nccl_reader *reader, const struct xml_element *pci,
 		return;
 	}
 	rate->bandwidth = declared_bandwidth(declared);
-	rate->confidence = declared.width ? SPAN_DECLARED : SPAN_ASSUMED;
+	rate->confidence = declared.width ? SPAN_CONFIDENCE_DECLARED : SPAN_CONFIDENCE_ASSUMED;
 	snprintf(rate->provenance, sizeof(rate->provenance), "link_speed \"%.40s\", %s%d lanes",
 	         nccl_text(pci, "link_speed"), declared.width ? "" : "assumed ",
 	         declared.width ? declared.width : LANES);

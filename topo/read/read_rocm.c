@@ -257,7 +257,7 @@ static span_status add_cpus(struct sketch *sketch, const struct rocm_topology *r
 static span_status add_xgmi(struct sketch *sketch, const struct rocm_topology *rocm,
                             const int32_t *gpu)
 {
-	const struct sketch_link link = { xgmi_bandwidth(""), SPAN_ASSUMED,
+	const struct sketch_link link = { xgmi_bandwidth(""), SPAN_CONFIDENCE_ASSUMED,
 		                          "one xGMI link, generation assumed" };
 	span_status status = SPAN_OK;
 

@@ -175,7 +175,7 @@ static bool is_complete(const struct smi_matrix *matrix)
 static span_status join_gpus(struct smi_tree *tree, bool switched, double of_one)
 {
 	const struct smi_matrix *matrix = tree->matrix;
-	struct sketch_link link = { 0, SPAN_ASSUMED, "NVLinks counted, generation assumed" };
+	struct sketch_link link = { 0, SPAN_CONFIDENCE_ASSUMED, "NVLinks counted, generation assumed" };
 	int32_t nvswitch = -1;
 	span_status status = SPAN_OK;
 

@@ -9,10 +9,10 @@ span_status sketch_begin(struct sketch *sketch, span_topo *topo)
 
 	if (status)
 		return status;
-	sketch->pcie = (struct sketch_link){ pcie_bandwidth(8, 16), SPAN_UNKNOWN,
+	sketch->pcie = (struct sketch_link){ pcie_bandwidth(8, 16), SPAN_CONFIDENCE_UNKNOWN,
 		                             "not said; Gen3 x16 as a place holder" };
 	sketch->socket = (struct sketch_link){ socket_bandwidth(ARCH_X86, VENDOR_INTEL, 6, 0x55),
-		                               SPAN_UNKNOWN, "not said; a place holder" };
+		                               SPAN_CONFIDENCE_UNKNOWN, "not said; a place holder" };
 	return machine_add_node(sketch->machine, SPAN_NODE_HOST, 0, -1, &sketch->host);
 }
 
@@ -56,7 +56,7 @@ span_status sketch_device(struct sketch *sketch, span_node_kind kind, int32_t pa
 span_status sketch_nic(struct sketch *sketch, int32_t parent, const char *name,
                        const struct sketch_link *rate, int32_t *nic)
 {
-	struct sketch_link unknown = { sketch->pcie.bandwidth, SPAN_UNKNOWN,
+	struct sketch_link unknown = { sketch->pcie.bandwidth, SPAN_CONFIDENCE_UNKNOWN,
 		                       "line rate not said; as fast as its PCIe link" };
 	int32_t card;
 	span_status status = sketch_device(sketch, SPAN_NODE_CARD, parent, &card);

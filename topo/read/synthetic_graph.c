@@ -21,7 +21,8 @@ static struct sketch_link said_or_default(const struct drawing *drawing, enum sy
 {
 	bool said = drawing->words->said & 1u << key;
 
-	return (struct sketch_link){ bandwidth, said ? SPAN_DECLARED : SPAN_ASSUMED,
+	return (struct sketch_link){ bandwidth,
+		                     said ? SPAN_CONFIDENCE_DECLARED : SPAN_CONFIDENCE_ASSUMED,
 		                     said ? provenance : "of a common machine" };
 }
 

@@ -152,7 +152,7 @@ static bool has_assumed(const span_topo *topo)
 {
 	for (int32_t m = 0; m < topo->n_machines; m++)
 		for (int32_t i = 0; i < topo->machines[m]->n_links; i++)
-			if (topo->machines[m]->links[i].confidence < SPAN_DECLARED &&
+			if (topo->machines[m]->links[i].confidence < SPAN_CONFIDENCE_DECLARED &&
 			    topo->machines[m]->links[i].link_class != SPAN_LINK_LOCAL)
 				return true;
 	return false;

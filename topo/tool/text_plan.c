@@ -108,7 +108,7 @@ static void put_speed(struct line *line, const char *word, double bandwidth,
 		line->used += snprintf(line->text + line->used, sizeof(line->text) -
 		                       (size_t)line->used, ",");
 	snprintf(text, sizeof(text), "%s %s GB/s%s", word, text_gbps(bandwidth, 4).text,
-	         confidence >= SPAN_DECLARED ? "" : "~");
+	         confidence >= SPAN_CONFIDENCE_DECLARED ? "" : "~");
 	put(line, text);
 }
 
@@ -158,7 +158,7 @@ static void put_links(struct line *line, const struct machine *machine,
 	char word[32];
 
 	if (node->kind == SPAN_NODE_NIC)
-		put_speed(line, "port", node->speed, SPAN_DECLARED);
+		put_speed(line, "port", node->speed, SPAN_CONFIDENCE_DECLARED);
 	if (node->kind == SPAN_NODE_GPU && bundle.count) {
 		snprintf(word, sizeof(word), "%d %s", bundle.count, link_word(bundle.link_class));
 		put_speed(line, word, bundle.bandwidth, bundle.confidence);
@@ -205,7 +205,7 @@ static void print_sockets(const struct machine *machine, FILE *out)
 			continue;
 		seen = link->bandwidth;
 		fprintf(out, "between NUMA nodes: %s GB/s%s (%s)\n", text_gbps(seen, 4).text,
-		        link->confidence >= SPAN_DECLARED ? "" : "~", link->provenance);
+		        link->confidence >= SPAN_CONFIDENCE_DECLARED ? "" : "~", link->provenance);
 	}
 }
 

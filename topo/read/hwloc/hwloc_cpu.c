@@ -256,7 +256,7 @@ static span_status link_cpus(struct hw_reader *reader)
 				status = machine_add_link(
 					reader->machine, SPAN_LINK_SOCKET, reader->cpus[i],
 					reader->cpus[j], bandwidth, 1,
-					known ? SPAN_ASSUMED : SPAN_UNKNOWN,
+					known ? SPAN_CONFIDENCE_ASSUMED : SPAN_CONFIDENCE_UNKNOWN,
 					known ? "usual for these processors"
 					      : "nobody knows these processors");
 	}

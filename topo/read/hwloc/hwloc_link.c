@@ -125,7 +125,7 @@ static span_status link_pair(struct hw_reader *reader, const struct hw_matrix *m
 	int32_t gpu = is_gpu(reader, nodes[row]) ? row : column;
 	int32_t sm = reader->machine->nodes[nodes[gpu]].sm;
 	double value = value_at(matrix, row, column), back = value_at(matrix, column, row);
-	struct hw_uplink rate = { .confidence = SPAN_ASSUMED };
+	struct hw_uplink rate = { .confidence = SPAN_CONFIDENCE_ASSUMED };
 	int32_t count;
 	double wire;
 
@@ -208,11 +208,11 @@ static span_status link_of_nvml(struct hw_reader *reader, int32_t gpu, const str
 	if (status || remote < 0 || remote == gpu)
 		return status;
 	status = machine_add_link(machine, SPAN_LINK_NVLINK, gpu, remote, bandwidth, 1,
-	                          SPAN_ASSUMED, "NVLinks%s that NVML shows as up", version);
+	                          SPAN_CONFIDENCE_ASSUMED, "NVLinks%s that NVML shows as up", version);
 	/* A GPU at the other end tells of the link as well; for a switch or processor nobody. */
 	if (!status && !is_gpu(reader, remote))
 		status = machine_add_link(machine, SPAN_LINK_NVLINK, remote, gpu, bandwidth, 1,
-		                          SPAN_ASSUMED, "NVLinks%s that NVML shows as up",
+		                          SPAN_CONFIDENCE_ASSUMED, "NVLinks%s that NVML shows as up",
 		                          version);
 	return status;
 }
@@ -268,14 +268,14 @@ static span_status link_xgmi_pair(struct hw_reader *reader, int32_t a, int32_t b
                                   bool constant, const char *name)
 {
 	const struct graph_node *node = &reader->machine->nodes[a];
-	struct hw_uplink rate = { .bandwidth = value * 1e6, .confidence = SPAN_DECLARED };
+	struct hw_uplink rate = { .bandwidth = value * 1e6, .confidence = SPAN_CONFIDENCE_DECLARED };
 
 	if (already_linked(reader->machine, a, b))
 		return SPAN_OK;
 	snprintf(rate.provenance, sizeof(rate.provenance), "hwloc's %s %.0f MB/s", name, value);
 	if (constant) {
 		hw_odd(reader, HW_ODD_XGMI, a, -1);
-		rate.confidence = SPAN_UNKNOWN;
+		rate.confidence = SPAN_CONFIDENCE_UNKNOWN;
 		rate.bandwidth = xgmi_bandwidth(gpu_gfx(node->pci_vendor, node->pci_device));
 		snprintf(rate.provenance, sizeof(rate.provenance),
 		         "one xGMI link assumed; hwloc writes %.0f MB/s for any", value);

@@ -144,7 +144,8 @@ span_status hw_link_ports(struct hw_reader *reader)
 
 	for (i = 0; !status && i < machine->n_nodes; i++) {
 		const struct graph_node *node = &machine->nodes[i];
-		struct hw_uplink rate = { .bandwidth = node->speed, .confidence = SPAN_DECLARED,
+		struct hw_uplink rate = { .bandwidth = node->speed,
+		                          .confidence = SPAN_CONFIDENCE_DECLARED,
 		                          .provenance = "line rate in sysfs" };
 
 		if (node->kind != SPAN_NODE_NIC)
@@ -152,7 +153,7 @@ span_status hw_link_ports(struct hw_reader *reader)
 		if (node->speed <= 0) {
 			hw_odd(reader, HW_ODD_PORT_SPEED, i, -1);
 			rate = reader->uplinks[node->parent];
-			rate.confidence = SPAN_UNKNOWN;
+			rate.confidence = SPAN_CONFIDENCE_UNKNOWN;
 			if (reader->as_nccl)
 				rate.bandwidth = NCCL_DEFAULT;
 			snprintf(rate.provenance, sizeof(rate.provenance),

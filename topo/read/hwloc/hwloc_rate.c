@@ -163,7 +163,7 @@ void hw_find_uplink(struct hw_reader *reader, int32_t number, int32_t node)
 	if (above.rate <= 0 && device.rate <= 0) {
 		end = (struct end){ PLACE_HOLDER_RATE, PLACE_HOLDER_WIDTH };
 		hw_odd(reader, HW_ODD_NO_SPEED, node, -1);
-		set_uplink(reader, node, end, SPAN_UNKNOWN, "not known, a place holder");
+		set_uplink(reader, node, end, SPAN_CONFIDENCE_UNKNOWN, "not known, a place holder");
 		return;
 	}
 	if (above.rate <= 0 || device.rate <= 0) {
@@ -178,9 +178,9 @@ void hw_find_uplink(struct hw_reader *reader, int32_t number, int32_t node)
 			end = narrower(device, above);
 	}
 	if (told == HW_ODD_KINDS || told == HW_ODD_NARROW || reader->as_nccl)
-		set_uplink(reader, node, end, SPAN_DECLARED, who);
+		set_uplink(reader, node, end, SPAN_CONFIDENCE_DECLARED, who);
 	else
-		set_uplink(reader, node, end, SPAN_ASSUMED,
+		set_uplink(reader, node, end, SPAN_CONFIDENCE_ASSUMED,
 		           told == HW_ODD_IDLE ? "the end that was awake" : "the port's link speed");
 }
 
@@ -194,7 +194,7 @@ static void wake_above(struct hw_reader *reader, int32_t device)
 	const struct graph_node *nodes = reader->machine->nodes;
 	int32_t node;
 
-	if (own->rate < 8 || own->confidence == SPAN_UNKNOWN)
+	if (own->rate < 8 || own->confidence == SPAN_CONFIDENCE_UNKNOWN)
 		return;
 	for (node = nodes[device].parent; node >= 0 && nodes[node].kind == SPAN_NODE_PCI;
 	     node = nodes[node].parent) {
@@ -209,7 +209,8 @@ static void wake_above(struct hw_reader *reader, int32_t device)
 			hw_odd(reader, HW_ODD_IDLE, node, -1);
 		uplink->slept = true;
 		if (!reader->as_nccl)
-			set_uplink(reader, node, end, SPAN_ASSUMED, "as the device below it");
+			set_uplink(reader, node, end, SPAN_CONFIDENCE_ASSUMED,
+			           "as the device below it");
 	}
 }
 
@@ -229,7 +230,7 @@ span_status hw_link_pci(struct hw_reader *reader)
 		if (uplink->bandwidth <= 0)
 			continue;
 		machine->nodes[i].speed =
-			uplink->confidence == SPAN_UNKNOWN ? 0 : uplink->bandwidth;
+			uplink->confidence == SPAN_CONFIDENCE_UNKNOWN ? 0 : uplink->bandwidth;
 		status = hw_link_both(reader, SPAN_LINK_PCI, i, machine->nodes[i].parent, uplink, 1);
 	}
 	return status;
