@@ -2,7 +2,9 @@
  *
  * Each of P ranks owns the queries, keys and values of its tokens (span_layout.h). The keys
  * and values of the others arrive block by block through a transport (span_transport.h), in
- * an order chosen from the machine (span_order.h), while the rank computes.
+ * the order that the options name (span_order.h), while the rank computes. The op never looks at
+ * the machine: SPAN_ORDER_AUTO goes by the groups of the transport alone. Which order suits a
+ * machine says span_gather.h, or the program span-topo.
  *
  *     span_attention_options options = { .size = sizeof options, .batch = 1,
  *             .query_tokens = S, .key_tokens = S, .query_heads = 8, .kv_heads = 2,
