@@ -83,6 +83,7 @@ need_check()
 	need g++ "checks: the headers as C++" c++ --version
 	need clang "checks: a second compiler" clang --version
 	need gdb "checks: the plugin in NCCL's released libraries" gdb --version
+	need python3-pip "checks: fetching those libraries" pip --version
 	need "libclang-rt-$(clang_version)-dev" "checks: fuzzing" can_fuzz
 }
 
