@@ -10,7 +10,8 @@
  *
  * A block computed here is one leaf of the canonical tree: the op's bits are obtained by
  * computing one partial a tile and merging along the tree (attention/README.md). No function
- * here allocates; all may be called at once on distinct outputs. All return SPAN_EINVAL or
+ * here allocates; all may be called at once on distinct outputs with distinct workspaces. A
+ * workspace is aligned to 64 bytes, floats and tensors to their dtype. All return SPAN_EINVAL or
  * SPAN_EUNSUPPORTED, naming the argument, before they write anything; outputs overlap no other
  * argument, but for span_block_merge. */
 #ifndef SPAN_BLOCK_H
@@ -50,12 +51,14 @@ typedef struct {
 /* D rounded up to a multiple of 16; 0 for a D below 1 or above 256. */
 SPAN_API int32_t span_block_width(int32_t head_size);
 
-/* Scratch for forward and backward of a block, in bytes; 0 when the shape is wrong. */
+/* Scratch for forward and backward of a block, in bytes; the caller provides it, 64-byte aligned.
+ * 0 when the shape is wrong. */
 SPAN_API size_t span_block_workspace_bytes(const span_block *block);
 
 /* Attention of the queries to the keys of the block alone.
  *   q [B][queries][Hq][D]  k, v [B][keys][Hkv][D]  dtype in
- *   partial                                        f32   out */
+ *   partial                                        f32   out
+ *   workspace [span_block_workspace_bytes]         scratch, 64-byte aligned */
 SPAN_API span_status span_block_forward(const span_block *block, const span_tensor *q,
                                         const span_tensor *k, const span_tensor *v,
                                         const span_partial *partial, void *workspace);
@@ -87,6 +90,7 @@ SPAN_API span_status span_block_delta(const span_block *block, const span_tensor
  *   lse, delta              f32   in   [B][Hq][queries]
  *   dq [B][Hq][queries][width]    f32  out
  *   dk, dv [B][Hkv][keys][width]  f32  out
+ *   workspace [span_block_workspace_bytes]  scratch, 64-byte aligned
  * Blocks are combined by plain addition along the tree. A row or column that saw nothing
  * becomes 0. */
 SPAN_API span_status span_block_backward(const span_block *block, const span_tensor *q,
