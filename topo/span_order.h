@@ -1,5 +1,5 @@
 /* Gather orders as data: who passes which block to whom, in which step, and computes on it
- * when; and on which way the gradients of a block travel back to its owner.
+ * when; and by which route the gradients of a block travel back to its owner.
  *
  * An order knows ranks, groups and blocks, no tokens: block b is what rank b owns, and the
  * caller says which rank needs which block. The executor walks an order with kernels and a
@@ -99,14 +99,16 @@ SPAN_API int32_t span_order_return_hop(const span_order *order, int32_t block, i
  * what it sends and computes on; sends match receives pair by pair, in order; all ranks
  * finish when each holds at most span_order_buffers() received blocks and sends are
  * rendezvous; the way back reaches the owner. Returns SPAN_EINVAL and names the rank, step
- * and block of the first violation. */
+ * and block of the first violation, or SPAN_ENOMEM. */
 SPAN_API span_status span_order_check(const span_order *order);
 
-/* Write an order as text (format: topo/order/README.md). Returns SPAN_EIO when writing fails. */
+/* Write an order as text (format: topo/order/README.md). Returns SPAN_EIO when writing fails,
+ * SPAN_EINVAL (NULL). */
 SPAN_API span_status span_order_save(const span_order *order, FILE *file);
 
 /* Read an order written by span_order_save, or by hand, and check it. `name` is used in
- * messages. Returns SPAN_EPARSE naming the line, or what span_order_check returns. */
+ * messages. Returns SPAN_EPARSE naming the line, SPAN_EIO, SPAN_EINVAL (NULL), SPAN_ENOMEM, or what
+ * span_order_check returns. */
 SPAN_API span_status span_order_load(FILE *file, const char *name, span_order **order);
 
 /* "auto", "ring", "node-first", "pairwise", "all-gather", and back; the second returns

@@ -16,7 +16,7 @@
 extern "C" {
 #endif
 
-/* How many devices of one host an order is looked for; up to SPAN_RING_EXACT of them it is the
+/* The most devices of one host that a ring is searched for; up to SPAN_RING_EXACT of them it is the
  * best there is. */
 #define SPAN_RING_DEVICES 1024
 #define SPAN_RING_EXACT 16
@@ -54,8 +54,8 @@ SPAN_API span_status span_ring_measure(const double *bandwidth, int32_t n,
  *   order      [n]     out  begins with 0
  *   report             out  may be NULL
  *
- * Up to SPAN_RING_EXACT devices the order is the best one; of equals, the one that comes
- * first in the alphabet of numbers. Above, it is good, never worse than 0, 1, 2, ..., and
+ * Up to SPAN_RING_EXACT devices the order is the best one; of equals, the lexicographically
+ * smallest. Above, it is good, never worse than 0, 1, 2, ..., and
  * the same in every run; report->bound says what may be missing. Where no ring exists, the
  * order has as few missing links as was found. The search is bounded: 72 devices whose links
  * all differ take about a second, 1,024 take 16; where links are of few kinds, a tenth of that.
@@ -128,11 +128,13 @@ typedef enum {
 	SPAN_RING_BY_NAME        /* hosts sorted as strings, which is what torchrun does */
 } span_ring_given;
 
-/* Fill `nodes` [span_ring_length] with another order of the same devices. SPAN_ENOMEM. */
+/* Fill `nodes` [span_ring_length] with another order of the same devices. SPAN_EINVAL,
+ * SPAN_ENOMEM. */
 SPAN_API span_status span_ring_other(const span_ring *ring, span_ring_given given,
                                      int32_t *nodes);
 
-/* What any order of the same devices comes to. SPAN_EINVAL when one is missing or twice. */
+/* What any order of the same devices comes to. SPAN_EINVAL when one is missing or twice;
+ * SPAN_ENOMEM. */
 SPAN_API span_status span_ring_measure_nodes(const span_ring *ring, const int32_t *nodes,
                                              span_ring_figures *figures);
 
@@ -144,6 +146,8 @@ typedef struct {
 	int32_t most_up_flows;
 } span_ring_crossings;
 
+/* Fill crossings; `nodes` [span_ring_length] are the ring's devices, each once, in any order.
+ * SPAN_EINVAL, SPAN_ENOMEM. */
 SPAN_API span_status span_ring_count_crossings(const span_ring *ring, const int32_t *nodes,
                                                span_ring_crossings *crossings);
 
