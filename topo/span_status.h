@@ -20,9 +20,24 @@ extern "C" {
 #define SPAN_API
 #endif
 
-/* The version of the headers. Within one major version the library keeps its ABI: functions
- * and enum values are only added, and option structs grow at their end, which their size
- * field tells. Before 1.0 a minor version may break it; the soname says which one it is. */
+/* The version of the headers. Within one major version the library keeps its ABI; before 1.0 a
+ * minor version may break it, and the soname says which one it is. Functions and enum values are
+ * only added. Structs that begin with a size field grow at their end: span_topo_options,
+ * span_order_options, span_cost_cluster, span_cost_work, span_attention_options,
+ * span_attention_statistics, span_block and span_transport; span_mask has its room already.
+ *
+ * There has been one version of each so far, and exactly its size is accepted: any other is
+ * SPAN_EINVAL, and the message says which argument has it (a mask of size 0 in
+ * span_attention_options is a full one). Only span_transport and span_attention_statistics may be
+ * larger: what the library does not know of them it leaves alone. Later versions will accept the
+ * sizes of the earlier ones. A library that is older than its caller refuses options that have
+ * grown, so that none is passed over.
+ *
+ * All other structs have no size field (span_topo_node, span_topo_link, span_topo_path,
+ * span_topo_note, span_ring_figures, span_ring_report, span_ring_crossings, span_cost,
+ * span_gather_candidate, span_gather_choice, span_order_transfer, span_order_step, span_number,
+ * span_knot, span_curve, span_tensor, span_partial, span_message, span_token,
+ * span_pass_statistics): they change with the soname alone. */
 #define SPAN_VERSION_MAJOR 0
 #define SPAN_VERSION_MINOR 1
 #define SPAN_VERSION_PATCH 0
