@@ -164,7 +164,8 @@ typedef struct {
 	span_pass_statistics backward;
 } span_attention_statistics;
 
-/* Fill statistics; fields of a pass not yet run are 0. */
+/* Fill statistics; fields of a pass not yet run are 0. Returns SPAN_EINVAL when a pointer is NULL
+ * or size is too small. */
 SPAN_API span_status span_attention_get_statistics(const span_attention *op,
                                                    span_attention_statistics *statistics);
 

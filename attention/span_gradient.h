@@ -22,7 +22,8 @@ typedef struct span_gradient span_gradient;
 
 /* A sum of vectors of n >= 1 floats over the tiles of a layout. transport NULL: one rank; else
  * its ranks must be the layout's. layout and transport are borrowed until span_gradient_free.
- * timeout in seconds for one message, 0: 600. */
+ * timeout in seconds for one message, 0: 600. Returns SPAN_EINVAL naming the argument, or
+ * SPAN_ENOMEM. */
 SPAN_API span_status span_gradient_create(const span_layout *layout, span_transport *transport,
                                           size_t n, double timeout, span_gradient **gradient);
 SPAN_API void span_gradient_free(span_gradient *gradient);
@@ -53,8 +54,9 @@ SPAN_API int64_t span_gradient_order(const span_gradient *gradient, int64_t i);
 /* Sum over all ranks, collectively, once every slot was added; then a new sum begins.
  *   sum    [n] f32 out  the same bits on every rank
  *   tokens out          sum of all counts
- * Every NaN becomes one quiet NaN. Returns SPAN_EINVAL when a slot is missing; SPAN_ECOMM,
- * SPAN_ETIMEOUT, SPAN_EINTEGRITY, after which the transport has been aborted. */
+ * Every NaN becomes one quiet NaN. Returns SPAN_EINVAL when a slot is missing, and nothing has
+ * happened; SPAN_ENOMEM, SPAN_ECOMM, SPAN_ETIMEOUT, SPAN_EINTEGRITY, after which the transport has
+ * been aborted. */
 SPAN_API span_status span_gradient_sum(span_gradient *gradient, float *sum, int64_t *tokens);
 
 #ifdef __cplusplus

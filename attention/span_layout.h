@@ -27,7 +27,8 @@ typedef enum {
  * from 16 to 4096. The tile size and the family are part of the numerics: results are equal
  * to the bit only among runs that share both. The number of ranks is not.
  *   tokens S >= 1, ranks P >= 1 and at most SPAN_ORDER_MAX_RANKS
- * The layout is constant; any number of threads may read it. */
+ * The layout is constant; any number of threads may read it. Returns SPAN_EINVAL naming the
+ * argument, SPAN_EUNSUPPORTED for more than 2^30 tiles, SPAN_ENOMEM. */
 SPAN_API span_status span_layout_create(int64_t tokens, int32_t tile, span_layout_family family,
                                         int32_t ranks, span_layout **layout);
 SPAN_API void span_layout_free(span_layout *layout);
@@ -48,14 +49,16 @@ SPAN_API int32_t span_layout_owner(const span_layout *layout, int64_t tile);
 SPAN_API int64_t span_layout_slot(const span_layout *layout, int64_t tile);
 
 /* The tokens of a rank, ascending, by global index: position ids, and where labels are read.
- *   indices [s] out */
+ *   indices [s] out  may be NULL when s is 0
+ * Returns SPAN_EINVAL. */
 SPAN_API span_status span_layout_indices(const span_layout *layout, int32_t rank,
                                          int64_t *indices);
 
 /* Copy the rows of a rank out of a whole tensor, or back into it.
  *   whole  [outer][S][row_bytes]
  *   shard  [outer][s][row_bytes]
- * For [B,S,H,D] outer is B and row_bytes H*D*element; for [B,H,S,D] outer is B*H. */
+ * For [B,S,H,D] outer is B and row_bytes H*D*element; for [B,H,S,D] outer is B*H. Both return
+ * SPAN_EINVAL, also where the whole tensor would be larger than all memory. */
 SPAN_API span_status span_layout_shard(const span_layout *layout, int32_t rank, int64_t outer,
                                        size_t row_bytes, const void *whole, void *shard);
 SPAN_API span_status span_layout_unshard(const span_layout *layout, int32_t rank, int64_t outer,

@@ -17,6 +17,8 @@ typedef enum {
 /* Bytes of one element, 0 for an unknown dtype. */
 SPAN_API size_t span_dtype_bytes(span_dtype dtype);
 SPAN_API const char *span_dtype_name(span_dtype dtype); /* "f32", "bf16", "f16" */
+
+/* The dtype of a name. Returns SPAN_EINVAL and lists the names. */
 SPAN_API span_status span_dtype_parse(const char *name, span_dtype *dtype);
 
 /* Element (b, token, head, d) stands at data[b * batch + token * token_stride + head *

@@ -117,7 +117,7 @@ typedef struct span_local span_local;
 
 /* ranks 1 to 512; group [ranks], or NULL for one group; copied. A rank may have
  * SPAN_TRANSPORT_OUTSTANDING messages posted and not waited for; one more is SPAN_EINVAL. Nothing
- * is allocated later. */
+ * is allocated later. Returns SPAN_EINVAL or SPAN_ENOMEM. */
 SPAN_API span_status span_local_create(int32_t ranks, const int32_t *group, span_local **local);
 SPAN_API void span_local_free(span_local *local);
 
@@ -131,7 +131,8 @@ SPAN_API void span_local_bytes(const span_local *local, uint64_t *inside, uint64
  * a core each when there are enough (span_host.h): give processes that share a machine cores of
  * their own (taskset, cpusets), or they take the same. A thread has a stack of 2 MiB. A body that
  * fails aborts the others, after which local can only be freed. Returns the first failure, in
- * time. */
+ * time; SPAN_ENOMEM when a thread cannot start; SPAN_EINVAL when local or body is NULL and
+ * SPAN_ECOMM when local was aborted before, in both cases without a call of body. */
 typedef span_status span_local_body(span_transport *transport, void *argument);
 SPAN_API span_status span_local_run(span_local *local, span_local_body *body, void *argument);
 

@@ -49,7 +49,7 @@ SPAN_API span_status span_cost_cluster_network(const span_cost_cluster *cluster,
 
 /* The network of a topology: `device[rank]` is the node number of the GPU (or CPU) a rank runs
  * on, [ranks]. Messages take span_topo_route. Links of unknown bandwidth do not limit. The
- * topology must outlive the network. */
+ * topology must outlive the network. Returns SPAN_EINVAL naming the argument, or SPAN_ENOMEM. */
 SPAN_API span_status span_cost_topo_network(const span_topo *topo, const int32_t *device,
                                             int32_t ranks, span_cost_network **network);
 
@@ -86,13 +86,15 @@ SPAN_API span_status span_cost_walk(const span_order *order, const span_cost_net
 /* What the walk of a dense order (every rank needs every block) over a cluster comes to, ranks
  * in the order of nodes, from one rank's view: no order is made, and any number of ranks will
  * do. Equal to the walk where leaves and the NICs' ranks are even (within a hundredth with
- * leaves and shared ports together); else an upper bound. Not for AUTO. `busiest` is 0. */
+ * leaves and shared ports together); else an upper bound. Not for AUTO. `busiest` is 0. No
+ * allocation. Returns SPAN_EINVAL naming the field. */
 SPAN_API span_status span_cost_closed(span_order_kind kind, const span_cost_cluster *cluster,
                                       const span_cost_work *work, span_cost *cost);
 
 /* The same for `rings` flat rings side by side, each of which carries its part of every block
  * and crosses nodes at another rank. Inside a node the links must carry them all: where one
- * ring has `intra_bandwidth`, so have they together. */
+ * ring has `intra_bandwidth`, so have they together. `rings` is from 1 to ranks_per_node. No
+ * allocation. Returns SPAN_EINVAL naming the field. */
 SPAN_API span_status span_cost_rings(int32_t rings, const span_cost_cluster *cluster,
                                      const span_cost_work *work, span_cost *cost);
 

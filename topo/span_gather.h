@@ -59,7 +59,8 @@ SPAN_API span_status span_gather_cost_nodes(const span_ring *ring, const int32_t
                                             span_cost *cost);
 
 /* A topology as a cluster of equal nodes: as many as there are groups, each like the largest,
- * with the slowest links. Latencies that the source does not state are 0. */
+ * with the slowest links. Latencies that the source does not state are 0. SPAN_EINVAL, SPAN_ENOMEM;
+ * SPAN_EUNSUPPORTED when there are several groups and one has no NIC. */
 SPAN_API span_status span_gather_cluster(const span_ring *ring, span_cost_cluster *cluster);
 
 #ifdef __cplusplus

@@ -11,7 +11,8 @@ extern "C" {
 
 typedef struct span_host span_host;
 
-/* Discover this machine through hwloc. Returns SPAN_EIO when hwloc cannot read it. */
+/* Discover this machine through hwloc. Returns SPAN_EIO when hwloc cannot read it or this process
+ * may use no core; SPAN_EINVAL, SPAN_ENOMEM. */
 SPAN_API span_status span_host_create(span_host **host);
 SPAN_API void span_host_free(span_host *host);
 

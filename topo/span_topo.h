@@ -40,7 +40,7 @@ typedef struct {
  *                           what `span-topo convert --to json` wrote; the content tells
  * `options` may be NULL. Returns SPAN_EPARSE naming file, line and what was expected,
  * SPAN_EIO, SPAN_EUNSUPPORTED (recognised, but not offered; the message has the remedy),
- * SPAN_EINVAL (an options->size of other options). */
+ * SPAN_EINVAL (topo is NULL, or an options->size of other options), SPAN_ENOMEM. */
 SPAN_API span_status span_topo_load(const char *source, const span_topo_options *options,
                                     span_topo **topo);
 
