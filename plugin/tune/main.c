@@ -42,6 +42,7 @@ static void print_help(FILE *out)
 		fprintf(out, "  %-8s %-28s %s\n", commands[i]->name, commands[i]->words,
 		        commands[i]->summary);
 	fputs("\n`span-tune COMMAND --help` lists the options of a command.\n\n"
+	      "  --help  say this; --version  say the version\n\n"
 	      "Exit status: 0 fine; 1 check has findings, compare has differences, fit passed a log\n"
 	      "over; 2 bad options or input, or output that could not be written.\n\n"
 	      "Examples:\n"

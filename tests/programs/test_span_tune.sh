@@ -401,6 +401,7 @@ fi
 # --- the command line ----------------------------------------------------------------------
 
 expect "help" 0 'span-tune COMMAND' '' --help
+expect "help names --version" 0 ' --version  say the version' '' --help
 expect "version" 0 '^span-tune [0-9]+\.[0-9]+\.[0-9]+$' '' --version
 expect "no command" 2 '' 'a command is missing'
 expect "a wrong command" 2 '' '"bake" is no command' bake
