@@ -223,7 +223,7 @@ check: deps ## all of the checks below; a tool that cannot be installed is skipp
 		"$(again) static" "$(again) test-install" "$(again) test-asan" \
 		"$(again) test-tsan" "$(again) test-valgrind" "$(again) fuzz SECONDS=5"
 
-layers: all ## who includes what; what is exported; headers alone in C and C++
+layers: all ## who includes what; what is exported; headers alone in C and C++; tests by name
 	@CC='$(CC)' tests/layers.sh $(O) $(HEADERS)
 format: ## rewrite the sources as .clang-format says
 	@tests/format.sh --rewrite

@@ -1,5 +1,6 @@
 #!/bin/bash
-# Who may include what, what the library exports, and whether its headers stand alone.
+# Who may include what, what the library exports, whether its headers stand alone, and whether the
+# tests that tests/README.md names exist.
 #
 #     tests/layers.sh BUILD-FOLDER PUBLIC-HEADER...     from the top of the tree
 #
@@ -150,8 +151,55 @@ check_headers()
 	have "$CXX" || skip "c++" "headers were not compiled as C++"
 }
 
+# What the last column of the table of mutations names: suite/name or a pattern of it, and scripts. A
+# name alone has the suite before it in its row, or is a plain program.
+named_tests()
+{
+	sed -n '/^## Mutations/,$p' tests/README.md | awk -F'|' '
+	/^\| / && !/^\| mutation / {
+		cell = $(NF - 1)
+		gsub(/[,;:()`]/, " ", cell)
+		n = split(cell, word, " ")
+		suite = ""
+		for (i = 1; i <= n; i++) {
+			if (word[i] ~ /^[a-z0-9_]+\/[a-z0-9_*]+$/) {
+				print word[i]
+				suite = word[i]
+				sub(/\/.*/, "/", suite)
+			} else if (word[i] ~ /^[a-z0-9]+_[a-z0-9_*]+$/)
+				print suite word[i]
+			else if (word[i] ~ /\.(sh|py)$/)
+				print word[i]
+		}
+	}' | sort -u
+}
+
+# Names that stand for nothing.
+missing_tests()
+{
+	local name
+
+	{
+		grep -rhE --include='*.c' '^(Parameterized)?Test\(' tests |
+			sed -E 's/^Test\(|^ParameterizedTest\([^,]*, *//; s/, */\//; s/[,)].*//'
+		find tests ext-examples -name '*.sh' -o -name '*.py'
+	} >"$scratch/tests"
+	named_tests >"$scratch/named"
+	[ -s "$scratch/named" ] || echo "none at all"
+	while read -r name; do
+		grep -qxE "(.*/)?${name//\*/.*}" "$scratch/tests" ||
+			[ -f "tests/tsan/${name##*/}.c" ] || echo "$name"
+	done <"$scratch/named"
+}
+
+check_mutations()
+{
+	none "tests/README.md names tests that exist" "$(missing_tests)"
+}
+
 check_includes
 check_symbols
 check_plugin
 check_headers
+check_mutations
 close_count
