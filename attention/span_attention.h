@@ -79,8 +79,9 @@ SPAN_API span_status span_attention_create(const span_attention_options *options
                                            span_attention **op);
 SPAN_API void span_attention_free(span_attention *op);
 
-/* Scratch memory that forward and backward need, in bytes; the caller provides it, 64-byte
- * aligned, and may share it among ops that do not run at once. Nothing in it outlives a call. */
+/* Scratch memory that forward and backward need, in bytes, a multiple of 64; the caller provides
+ * it, 64-byte aligned, and may share it among ops that do not run at once. Nothing in it outlives
+ * a call. */
 SPAN_API size_t span_attention_workspace_bytes(const span_attention *op);
 
 /* The layout the op chose; belongs to the op. */
