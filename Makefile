@@ -8,7 +8,7 @@
 #: CC AR OBJCOPY CFLAGS LDFLAGS PKG_CONFIG   as usual
 #: prefix bindir libdir includedir mandir DESTDIR   as usual
 #: JOBS=2           how many jobs at once without make -j; default: one a processor
-#: ARGS='--help'    arguments of the trainer (run)
+#: ARGS='--help'    arguments of the trainer (run); of the example, ARGS=8 (example)
 #: TEXT=path        what it learns to read (run)
 #: FILTER='order/*' which tests, as suite/name (test, test-full)
 #: SECONDS=20       how long a reader is fuzzed (fuzz)
@@ -63,12 +63,14 @@ PLAIN_SRC := $(wildcard tests/tsan/*.c)
 BENCH_SRC := $(wildcard tests/bench/bench_*.c)
 BENCH_HELPER := $(filter-out $(BENCH_SRC),$(wildcard tests/bench/*.c))
 TRAIN_SRC := $(wildcard ext-examples/train/*.c)
+EXAMPLE_SRC := ext-examples/attention/attention.c
 
 objects = $(patsubst %.c,$(O)/obj/%.o,$(1))
 PLAIN := $(patsubst tests/tsan/%.c,$(O)/tests/%,$(PLAIN_SRC))
 BENCH := $(patsubst tests/bench/%.c,$(O)/bench/%,$(BENCH_SRC))
 RUNNER := $(O)/tests/runner
 TRAINER := $(O)/span-train
+EXAMPLE := $(O)/span-attention
 STAGE := $(abspath $(O))/stage
 LIBS := $(O)/libspan.a $(O)/libspan.so
 PLUGIN := $(if $(PLUGIN_SRC),$(O)/libnccl-tuner-span.so)
@@ -103,6 +105,8 @@ MAKE_AGAIN = +@$(MAKE) --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,
 
 all: $(LIBS) $(PROGRAMS) $(PLUGIN) ## the library, the programs, the plugin (default)
 trainer: $(TRAINER) ## the training example alone
+example: $(EXAMPLE) ## attention on 1 and on 4 ranks: the first program to copy from
+	@$(EXAMPLE) $(ARGS)
 
 $(O)/obj/%.o: %.c $(O)/flags
 	$(call say,CC,$<)
@@ -177,6 +181,11 @@ $(TRAINER): $(TRAIN_SRC) $(wildcard ext-examples/train/*.h) $(STAGE)/lib/pkgconf
 	$(Q)$(CC) $(ALL_CFLAGS) $(TRAIN_SRC) -o $@ $$($(STAGED) --cflags --libs span openblas) \
 		$(ALL_LDFLAGS) -Wl,-rpath,$(STAGE)/lib -lm
 
+$(EXAMPLE): $(EXAMPLE_SRC) $(STAGE)/lib/pkgconfig/span.pc
+	$(call say,CC,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(EXAMPLE_SRC) -o $@ $$($(STAGED) --cflags --libs span) \
+		$(ALL_LDFLAGS) -Wl,-rpath,$(STAGE)/lib
+
 -include $(patsubst %.o,%.d,$(call objects,$(LIB_SRC) $(TEST_SRC) $(PLAIN_SRC) $(BENCH_SRC) \
 	$(PLUGIN_SRC) $(TOPO_TOOL_SRC) $(TUNE_SRC)))
 
@@ -230,7 +239,8 @@ format: ## rewrite the sources as .clang-format says
 format-check: ## whether format would change anything
 	@tests/format.sh
 static: ## static analysis: cppcheck and the second compiler
-	@tests/static.sh $(LIB_SRC) $(PLUGIN_SRC) $(TOPO_TOOL_SRC) $(TUNE_SRC) $(TRAIN_SRC)
+	@tests/static.sh $(LIB_SRC) $(PLUGIN_SRC) $(TOPO_TOOL_SRC) $(TUNE_SRC) $(TRAIN_SRC) \
+		$(EXAMPLE_SRC)
 
 test-install: $(LIBS) ## install, build against it in C and C++, uninstall
 	@MAKE='$(MAKE)' CC='$(CC)' tests/install/run.sh $(O)
@@ -247,8 +257,8 @@ fuzz: all ## every reader under libFuzzer, SECONDS each
 check-nccl: all ## the plugin in released NCCLs, VERSIONS of them (large downloads)
 	@tests/nccl/check.sh $(O) $(VERSIONS)
 
-test-valgrind: $(PLAIN) ## the plain programs under valgrind
-	@tests/run -o $(O)/logs $(PLAIN:%="valgrind %")
+test-valgrind: $(PLAIN) $(EXAMPLE) ## the plain programs and the example under valgrind
+	@tests/run -o $(O)/logs $(PLAIN:%="valgrind %") "valgrind $(EXAMPLE)"
 
 # --- install -----------------------------------------------------------------------------
 
@@ -291,8 +301,8 @@ uninstall: ## take them away again
 
 # --- the rest ----------------------------------------------------------------------------
 
-.PHONY: all always trainer fuzz check-nccl run test test-full bench bench-peers deps check layers format \
-	format-check static test-asan test-tsan test-valgrind test-install install uninstall \
+.PHONY: all always trainer example fuzz check-nccl run test test-full bench bench-peers deps check \
+	layers format format-check static test-asan test-tsan test-valgrind test-install install uninstall \
 	clean config help now-run now-test now-plain now-bench now-bench-peers
 found = $(shell $(PKG_CONFIG) --modversion $(1) 2>/dev/null || echo "not found: $(2)")
 clean: ## remove what was built

@@ -61,6 +61,44 @@ build_cxx()
 		$(flags --cflags --libs)
 }
 
+example=ext-examples/attention/attention.c
+build_example()
+{
+	$CC -std=c11 $strict $example -o "$root/made/attention" $(flags --cflags --libs)
+}
+
+example_says_identical() # RANKS [ARGUMENT]
+{
+	local ranks=$1 output
+
+	shift
+	output=$("$root/made/attention" "$@") &&
+		[ "$(grep -c "^rank [0-9]* of $ranks: [0-9]* pairs" <<<"$output")" = "$ranks" ] &&
+		[ "$(tail -n 1 <<<"$output")" = \
+			"out, dq, dk, dv on 1 and $ranks ranks: identical to the bit" ] && return
+	echo "$output"
+	return 1
+}
+
+example_refuses() # ARGUMENT...
+{
+	local output
+
+	output=$("$root/made/attention" "$@" 2>&1)
+	[ $? -eq 2 ] && grep -qF "\"$1\"" <<<"$output" && return
+	echo "$output"
+	return 1
+}
+
+# The C of README.md, "Use it", is lines of the example, comments and indentation apart.
+readme_quotes_example()
+{
+	sed -n '/^## Use it/,/^## K/{/^```c/,/^```$/p}' README.md | sed 's/^[[:blank:]]*//' |
+		grep -vE '^(```.*|/\*.*\*/|)$' >"$root/made/quoted"
+	[ "$(wc -l <"$root/made/quoted")" -ge 10 ] || { echo "nothing is quoted" && return 1; }
+	! sed 's/^[[:blank:]]*//' $example | grep -vxFf - "$root/made/quoted"
+}
+
 says_version() # PROGRAM
 {
 	[ "$("$root/made/$1")" = "$version" ]
@@ -92,6 +130,16 @@ try "a C program asks for $soname" needs_soname
 try "a static C program builds" build_static
 try "a static C program runs" says_version static
 try "a static C program needs no libspan.so" stands_alone static
+try "the example builds" build_example
+try "the example runs on 4 ranks" example_says_identical 4
+for ranks in 2 3 13; do
+	try "the example runs on $ranks ranks" example_says_identical $ranks $ranks
+done
+for wrong in 0 65 4x -1 '' 99999999999999999999; do
+	try "the example refuses \"$wrong\" ranks" example_refuses "$wrong"
+done
+try "the example refuses two numbers" example_refuses 2 3
+try "README.md quotes the example" readme_quotes_example
 if have "$CXX"; then
 	try "a C++ program builds" build_cxx
 	try "a C++ program runs" says_version cxx
