@@ -149,3 +149,26 @@ span_status span_check_lse(const char *function, const span_attention *op, const
 {
 	return op->tokens > 0 ? span_check_floats(function, "lse", lse) : SPAN_OK;
 }
+
+span_area span_tensor_area(const span_attention *op, const char *name, const span_tensor *tensor,
+                           int is_output)
+{
+	return (span_area){ .name = name, .begin = op->tokens > 0 ? tensor->data : NULL,
+		            .bytes = (size_t)op->options.head_size *
+		                     span_dtype_bytes(op->options.dtype),
+		            .is_output = is_output };
+}
+
+span_area span_lse_area(const span_attention *op, const float *lse, int is_output)
+{
+	size_t rows = (size_t)(op->options.batch * op->options.query_heads * op->tokens);
+
+	return (span_area){ .name = "lse", .begin = op->tokens > 0 ? lse : NULL,
+		            .bytes = rows * sizeof(float), .is_output = is_output };
+}
+
+span_area span_workspace_area(const span_attention *op, const void *workspace)
+{
+	return (span_area){ .name = "workspace", .begin = workspace, .bytes = op->memory.total,
+		            .is_output = 1 };
+}

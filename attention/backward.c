@@ -119,6 +119,25 @@ static span_status run_backward(span_backward_call *call, void *workspace)
 
 static const char name[] = "span_attention_backward";
 
+static span_status check_apart(const span_backward_call *call, const void *workspace)
+{
+	const span_attention *op = call->op;
+	const span_area areas[] = {
+		span_tensor_area(op, "q", call->q, 0),
+		span_tensor_area(op, "k", call->k, 0),
+		span_tensor_area(op, "v", call->v, 0),
+		span_tensor_area(op, "out", call->out, 0),
+		span_tensor_area(op, "dout", call->dout, 0),
+		span_lse_area(op, call->lse, 0),
+		span_tensor_area(op, "dq", call->dq, 1),
+		span_tensor_area(op, "dk", call->dk, 1),
+		span_tensor_area(op, "dv", call->dv, 1),
+		span_workspace_area(op, workspace),
+	};
+
+	return span_check_apart(name, areas, sizeof(areas) / sizeof(areas[0]));
+}
+
 static span_status check_arguments(const span_backward_call *call, const void *workspace)
 {
 	const span_attention *op = call->op;
@@ -146,7 +165,9 @@ static span_status check_arguments(const span_backward_call *call, const void *w
 		status = span_check_tensor(name, "dk", call->dk, op, kv_heads, 1);
 	if (status == SPAN_OK)
 		status = span_check_tensor(name, "dv", call->dv, op, kv_heads, 1);
-	return status == SPAN_OK ? span_check_workspace(name, workspace) : status;
+	if (status == SPAN_OK)
+		status = span_check_workspace(name, workspace);
+	return status == SPAN_OK ? check_apart(call, workspace) : status;
 }
 
 span_status span_attention_backward(span_attention *op, const span_tensor *q,

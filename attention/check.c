@@ -113,3 +113,21 @@ span_status span_check_workspace(const char *function, const void *workspace)
 		return span_fail(SPAN_EINVAL, "%s: workspace is not aligned to 64 bytes", function);
 	return SPAN_OK;
 }
+
+static int share(const span_area *a, const span_area *b)
+{
+	uintptr_t x = (uintptr_t)a->begin, y = (uintptr_t)b->begin;
+
+	return a->begin != NULL && b->begin != NULL && x < y + b->bytes && y < x + a->bytes;
+}
+
+span_status span_check_apart(const char *function, const span_area *areas, int n)
+{
+	for (int i = 0; i < n; i++)
+		for (int j = 0; j < n; j++)
+			if (i != j && areas[i].is_output && share(&areas[i], &areas[j]))
+				return span_fail(SPAN_EINVAL,
+				                 "%s: %s shares memory with %s; an output needs its own",
+				                 function, areas[i].name, areas[j].name);
+	return SPAN_OK;
+}

@@ -23,4 +23,16 @@ span_status span_check_floats(const char *function, const char *name, const floa
 
 span_status span_check_workspace(const char *function, const void *workspace);
 
+/* Where an argument lies. A tensor may have rows of another between its own, so of its bytes only
+ * the first is certain to be its own; all of a dense array's are. */
+typedef struct {
+	const char *name;
+	const void *begin; /* NULL: nothing is read or written */
+	size_t bytes;      /* certain to be its own, at least 1 */
+	int is_output;
+} span_area;
+
+/* Refuse an output that is certain to share memory with another argument. */
+span_status span_check_apart(const char *function, const span_area *areas, int n);
+
 #endif

@@ -445,28 +445,55 @@ static span_status run_forward(forward_call *call, void *workspace)
 	return status == SPAN_OK ? SPAN_OK : span_gather_stopped(op, status);
 }
 
-span_status span_attention_forward(span_attention *op, const span_tensor *q,
-                                   const span_tensor *k, const span_tensor *v,
-                                   const span_tensor *out, float *lse, void *workspace)
+static const char name[] = "span_attention_forward";
+
+static span_status check_apart(const forward_call *call, const void *workspace)
 {
-	static const char *name = "span_attention_forward";
-	forward_call call = { .op = op, .q = q, .k = k, .v = v, .out = out, .lse = lse };
-	span_fp_mode mode;
+	const span_attention *op = call->op;
+	const span_area areas[] = {
+		span_tensor_area(op, "q", call->q, 0),
+		span_tensor_area(op, "k", call->k, 0),
+		span_tensor_area(op, "v", call->v, 0),
+		span_tensor_area(op, "out", call->out, 1),
+		span_lse_area(op, call->lse, 1),
+		span_workspace_area(op, workspace),
+	};
+
+	return span_check_apart(name, areas, sizeof(areas) / sizeof(areas[0]));
+}
+
+static span_status check_arguments(const forward_call *call, const void *workspace)
+{
+	const span_attention *op = call->op;
+	int32_t query_heads, kv_heads;
 	span_status status;
 
 	if (op == NULL)
 		return span_fail(SPAN_EINVAL, "%s: op is NULL", name);
-	status = span_check_tensor(name, "q", q, op, op->options.query_heads, 0);
+	query_heads = op->options.query_heads;
+	kv_heads = op->options.kv_heads;
+	status = span_check_tensor(name, "q", call->q, op, query_heads, 0);
 	if (status == SPAN_OK)
-		status = span_check_tensor(name, "k", k, op, op->options.kv_heads, 0);
+		status = span_check_tensor(name, "k", call->k, op, kv_heads, 0);
 	if (status == SPAN_OK)
-		status = span_check_tensor(name, "v", v, op, op->options.kv_heads, 0);
+		status = span_check_tensor(name, "v", call->v, op, kv_heads, 0);
 	if (status == SPAN_OK)
-		status = span_check_tensor(name, "out", out, op, op->options.query_heads, 1);
+		status = span_check_tensor(name, "out", call->out, op, query_heads, 1);
 	if (status == SPAN_OK)
-		status = span_check_lse(name, op, lse);
+		status = span_check_lse(name, op, call->lse);
 	if (status == SPAN_OK)
 		status = span_check_workspace(name, workspace);
+	return status == SPAN_OK ? check_apart(call, workspace) : status;
+}
+
+span_status span_attention_forward(span_attention *op, const span_tensor *q,
+                                   const span_tensor *k, const span_tensor *v,
+                                   const span_tensor *out, float *lse, void *workspace)
+{
+	forward_call call = { .op = op, .q = q, .k = k, .v = v, .out = out, .lse = lse };
+	span_status status = check_arguments(&call, workspace);
+	span_fp_mode mode;
+
 	if (status != SPAN_OK)
 		return status;
 	span_pass_begin(op, &op->statistics.forward, &mode);

@@ -161,8 +161,8 @@ span_status span_gradient_add(span_gradient *gradient, int64_t slot, int64_t tok
 		return span_fail(SPAN_EINVAL, "span_gradient_add: slot is %lld; span_gradient_slot was "
 		                 "not asked for it last", (long long)slot);
 	if (tokens < 0 || tokens > MOST_TOKENS)
-		return span_fail(SPAN_EINVAL, "span_gradient_add: tokens is %lld; 0 to 2^32 are possible",
-		                 (long long)tokens);
+		return span_fail(SPAN_EINVAL, "span_gradient_add: tokens is %lld; 0 to 2^32 are "
+		                 "possible", (long long)tokens);
 	vector = gradient->open;
 	gradient->open = NULL;
 	*span_gradient_tokens(gradient, vector) = tokens;
@@ -249,9 +249,9 @@ static span_status check_options(const span_layout *layout, const span_transport
 	if (n < 1 || n > PTRDIFF_MAX / (2 * sizeof(float)))
 		return span_fail(SPAN_EINVAL, "span_gradient_create: n is %zu; at least 1 is needed, "
 		                 "and %zu is the most", n, PTRDIFF_MAX / (2 * sizeof(float)));
-	if (!(timeout >= 0))
-		return span_fail(SPAN_EINVAL, "span_gradient_create: timeout is %g; seconds, or 0 for "
-		                 "%g, are needed", timeout, default_timeout);
+	if (!(timeout >= 0 && timeout <= 1e9))
+		return span_fail(SPAN_EINVAL, "span_gradient_create: timeout is %g; seconds up to 1e9, "
+		                 "or 0 for %g, are needed", timeout, default_timeout);
 	return SPAN_OK;
 }
 

@@ -123,6 +123,11 @@ span_status span_check_options(const span_attention_options *options);
 span_status span_check_tensor(const char *function, const char *name, const span_tensor *tensor,
                               const span_attention *op, int32_t heads, int is_output);
 span_status span_check_lse(const char *function, const span_attention *op, const float *lse);
+/* Where they lie, once they are checked. */
+span_area span_tensor_area(const span_attention *op, const char *name, const span_tensor *tensor,
+                           int is_output);
+span_area span_lse_area(const span_attention *op, const float *lse, int is_output);
+span_area span_workspace_area(const span_attention *op, const void *workspace);
 
 /* K and V of one tile of a block, of one batch and KV head: dtype rows `stride` elements apart. */
 typedef struct {

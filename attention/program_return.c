@@ -406,7 +406,8 @@ static span_status plan_deliveries(span_program *program)
 		delivery->buffer = span_program_colour(&buffer_end, &program->delivery_buffers,
 		                                       delivery->step, delivery->step + 1);
 		status = delivery->buffer < 0 ? SPAN_ENOMEM
-		       : ensure_parts(&program->delivery_parts, known, delivery->buffer, delivery->parts);
+		       : ensure_parts(&program->delivery_parts, known, delivery->buffer,
+		                      delivery->parts);
 	}
 	free(buffer_end);
 	return status;

@@ -520,7 +520,85 @@ Test(arguments, calls_refuse_the_rest)
 	expect_spoilt(unaligned_workspace, 0, 1, 1, "workspace is not aligned");
 }
 
+/* A tensor put where another begins, and a dense array around one. */
+static int also;
+
+static void shared_tensor(struct call *c, int which)
+{
+	c->tensor[which].data = c->tensor[also].data;
+}
+
+static void shared_lse(struct call *c, int which)
+{
+	c->lse = (float *)c->tensor[which].data - 1;
+}
+
+static void shared_workspace(struct call *c, int which)
+{
+	c->tensor[which].data = c->workspace + 256;
+}
+
+static void lse_in_workspace(struct call *c, int which)
+{
+	(void)which;
+	c->lse = (float *)(c->workspace + 64);
+}
+
+Test(arguments, calls_refuse_outputs_that_share_memory)
+{
+	char name[64];
+
+	for (int i = 0; i < TENSORS; i++) {
+		for (also = 0; also < TENSORS; also++) {
+			int in_forward = i != also && (i == OUT || also == OUT) && i <= OUT &&
+			                 also <= OUT;
+			int in_backward = i != also && (i >= DQ || also >= DQ);
+
+			expect_spoilt(shared_tensor, i, in_forward, in_backward,
+			              "shares memory with");
+		}
+		snprintf(name, sizeof(name), "%s shares memory with", i < OUT ? "lse" : names[i]);
+		expect_spoilt(shared_lse, i, i <= OUT, i >= DQ, name);
+		snprintf(name, sizeof(name), i == OUT ? "out shares memory with workspace"
+		                           : i >= DQ  ? "%s shares memory with workspace"
+		                                      : "workspace shares memory with %s", names[i]);
+		expect_spoilt(shared_workspace, i, i <= OUT, i > OUT, name);
+	}
+	expect_spoilt(lse_in_workspace, 0, 1, 1, "shares memory with");
+}
+
 /* ---- what looks wrong and is not ---- */
+
+/* q, k and v beside each other in each row of one array, as a fused projection leaves them, and the
+ * gradients as it wants them. */
+Test(arguments, tensors_may_lie_between_each_others_rows)
+{
+	struct call c = make_call();
+	float *packed = calloc(2 * B * S * (HQ + 2 * HKV) * D, sizeof(float));
+	const int places[2][3] = { { Q, K, V }, { DQ, DK, DV } };
+
+	for (int i = 0; i < TENSORS; i++)
+		c.argument[i] = &c.tensor[i];
+	memset(c.memory, 0, c.bytes);
+	for (int of = 0; of < 2; of++) {
+		float *base = packed + of * B * S * (HQ + 2 * HKV) * D;
+
+		for (int i = 0; i < 3; i++) {
+			span_tensor *t = &c.tensor[places[of][i]];
+
+			t->data = base + (i == 0 ? 0 : (HQ + (i - 1) * HKV) * D);
+			t->token_stride = (HQ + 2 * HKV) * D;
+			t->batch_stride = S * t->token_stride;
+		}
+	}
+	log_capture();
+	cr_assert_eq(forward(&c), SPAN_OK, "%s", log_captured());
+	cr_assert_eq(backward(&c), SPAN_OK, "%s", log_captured());
+	free(packed);
+	free(c.memory);
+	free(c.right_workspace);
+	span_attention_free(c.right_op);
+}
 
 /* Inputs may repeat themselves: one set of keys for both batches, by a stride of 0. */
 Test(arguments, inputs_may_repeat_themselves)
