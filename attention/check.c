@@ -126,8 +126,8 @@ span_status span_check_apart(const char *function, const span_area *areas, int n
 	for (int i = 0; i < n; i++)
 		for (int j = 0; j < n; j++)
 			if (i != j && areas[i].is_output && share(&areas[i], &areas[j]))
-				return span_fail(SPAN_EINVAL,
-				                 "%s: %s shares memory with %s; an output needs its own",
-				                 function, areas[i].name, areas[j].name);
+				return span_fail(SPAN_EINVAL, "%s: %s shares memory with %s; an output "
+				                 "needs its own", function, areas[i].name,
+				                 areas[j].name);
 	return SPAN_OK;
 }

@@ -72,7 +72,7 @@ static int64_t table_length(const span_attention *op)
 	return 2 * op->options.batch * op->options.kv_heads;
 }
 
-/* The digest that a message with the tiles in front of a block carries: that of their tables. So
+/* The digest that a message with the leading tiles of a block carries: that of their tables. So
  * a rank that passes fewer tiles on than it got can still say what its owner said of them. */
 static uint64_t tables_digest(const span_attention *op, int32_t block, int32_t tiles)
 {

@@ -100,7 +100,7 @@ struct span_attention {
 
 /* memory.c: lay the workspace out. Returns SPAN_EUNSUPPORTED when it would overflow. */
 span_status span_memory_plan(span_attention *op);
-/* Bytes of a block's tiles in front as they travel. A tile is a table of digests, a multiple of
+/* Bytes of a block's leading tiles as they travel. A tile is a table of digests, a multiple of
  * 64 bytes, then K, then V, each dense [B][Hkv][T][D] of dtype; the last tile of the sequence
  * may be shorter. The digests are those of K and V of each head, marked with their place. */
 size_t span_memory_block_bytes(const span_attention *op, int32_t rank, int64_t tiles);

@@ -76,7 +76,7 @@ typedef struct {
 	int32_t schedule;    /* numerics class */
 
 	int32_t tiles;       /* of this rank */
-	int32_t *read;       /* [P] of each block the tiles in front that this rank's queries see */
+	int32_t *read;       /* [P] of each block the leading tiles that this rank's queries see */
 	int32_t nodes;       /* of this rank's cover */
 	span_node node[SPAN_TREE_COVER];
 

@@ -1,6 +1,6 @@
 /* The way out of keys and values: what the rank receives and sends when, how much of it, where.
  *
- * Of a block only its tiles in front travel: slots ascend in token index, and where a query sees a
+ * Of a block only its leading tiles travel: slots ascend in token index, and where a query sees a
  * key of a block it may see all before it. A rank gets what its own queries see, or more where
  * one that it passes the block on to sees more. */
 #include "attention/program.h"
