@@ -10,7 +10,8 @@
 #: JOBS=2           how many jobs at once without make -j; default: one a processor
 #: ARGS='--help'    arguments of the trainer (run); of the example, ARGS=8 (example)
 #: TEXT=path        what it learns to read (run)
-#: FILTER='order/*' which tests, as suite/name (test, test-full)
+#: FILTER='order/*' only the Criterion tests that match, as suite/name; no programs, no
+#:                  scripts (test, test-full, test-asan)
 #: SECONDS=20       how long a reader is fuzzed (fuzz)
 #: VERSIONS=2.28.9  of NCCL (check-nccl); default: all it knows
 #: FOR='run test'   of what the needs are installed (deps): run test check peers
@@ -60,6 +61,7 @@ PLUGIN_CARRIES := $(wildcard topo/status.c topo/nccl/profile*.c topo/nccl/nccl_m
 TEST_SRC := $(wildcard tests/topo/*.c tests/attention/*.c tests/plugin/*.c tests/double/*.c)
 HELPER_SRC := $(foreach f,$(TEST_SRC),$(if $(filter test_%,$(notdir $f)),,$f))
 PLAIN_SRC := $(wildcard tests/tsan/*.c)
+SCRIPTS := ext-examples/train/test_train.sh $(sort $(wildcard tests/programs/*.sh))
 BENCH_SRC := $(wildcard tests/bench/bench_*.c)
 BENCH_HELPER := $(filter-out $(BENCH_SRC),$(wildcard tests/bench/*.c))
 TRAIN_SRC := $(wildcard ext-examples/train/*.c)
@@ -211,10 +213,9 @@ now-run: $(TRAINER)
 
 now-test: export SPAN_TEST_FULL := $(SPAN_TEST_FULL)
 now-test: export SPAN_TEST_FILTER := $(FILTER)
-now-test: $(RUNNER) $(PLAIN) $(TRAINER) $(PROGRAMS) $(PLUGIN)
-	@CC='$(CC) $(SANITIZE)' tests/run -o $(O)/logs "criterion $(RUNNER)" $(PLAIN:%="program %") \
-		"script ext-examples/train/test_train.sh $(O)" \
-		$(foreach s,$(sort $(wildcard tests/programs/*.sh)),"script $s $(O)")
+now-test: $(RUNNER) $(if $(FILTER),,$(PLAIN) $(TRAINER) $(PROGRAMS) $(PLUGIN))
+	@CC='$(CC) $(SANITIZE)' tests/run -o $(O)/logs "criterion $(RUNNER)" \
+		$(if $(FILTER),,$(PLAIN:%="program %") $(SCRIPTS:%="script % $(O)"))
 
 now-bench-peers: $(O)/libspan.so
 	@tests/bench/peers.sh $(O)
