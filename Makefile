@@ -213,7 +213,7 @@ now-run: $(TRAINER)
 
 now-test: export SPAN_TEST_FULL := $(SPAN_TEST_FULL)
 now-test: export SPAN_TEST_FILTER := $(FILTER)
-now-test: $(RUNNER) $(if $(FILTER),,$(PLAIN) $(TRAINER) $(PROGRAMS) $(PLUGIN))
+now-test: $(RUNNER) $(if $(FILTER),,$(PLAIN) $(TRAINER) $(PROGRAMS) $(PLUGIN) $(O)/libspan.so)
 	@CC='$(CC) $(SANITIZE)' tests/run -o $(O)/logs "criterion $(RUNNER)" \
 		$(if $(FILTER),,$(PLAIN:%="program %") $(SCRIPTS:%="script % $(O)"))
 

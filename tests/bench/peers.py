@@ -8,11 +8,11 @@ times and the lowest and highest ratio of a round. Results are compared first: a
 answer is worth nothing. Closes with the number of comparisons that passed and failed.
 """
 
-import ctypes
 import json
 import sys
 import time
 
+import span_ctypes
 import torch
 
 BATCH, HEADS, TILE = 1, 4, 256
@@ -21,126 +21,32 @@ ROUNDS = {1024: 15, 4096: 5}
 # element that is some 4096 x 2^-24, were all roundings in one direction.
 BOUND = 4096 * 2.0**-24
 
-c_int, c_int32, c_int64 = ctypes.c_int, ctypes.c_int32, ctypes.c_int64
-c_size, c_void = ctypes.c_size_t, ctypes.c_void_p
-
-
-class Mask(ctypes.Structure):
-    """span_mask"""
-
-    _fields_ = [("size", c_size), ("kind", c_int)]
-
-
-class Options(ctypes.Structure):
-    """span_attention_options"""
-
-    _fields_ = [
-        ("size", c_size),
-        ("batch", c_int64),
-        ("query_tokens", c_int64),
-        ("key_tokens", c_int64),
-        ("query_heads", c_int32),
-        ("kv_heads", c_int32),
-        ("head_size", c_int32),
-        ("value_head_size", c_int32),
-        ("dtype", c_int),
-        ("scale", ctypes.c_float),
-        ("mask", Mask),
-        ("layout", c_int),
-        ("numerics", c_int),
-        ("tile", c_int32),
-        ("threads", c_int32),
-        ("transport", c_void),
-        ("order", c_int),
-        ("way_back", c_int),
-        ("custom_order", c_void),
-        ("timeout", ctypes.c_double),
-    ]
-
-
-class Tensor(ctypes.Structure):
-    """span_tensor"""
-
-    _fields_ = [
-        ("data", c_void),
-        ("dtype", c_int),
-        ("batch_stride", c_int64),
-        ("token_stride", c_int64),
-        ("head_stride", c_int64),
-    ]
-
-
-LOG = ctypes.CFUNCTYPE(None, c_void, c_int, ctypes.c_char_p)
-
-
-@LOG
-def print_cause(_user, status, message):
-    print(f"libspan: status {status}: {message.decode()}", file=sys.stderr)
-
-
-def load(path):
-    library = ctypes.CDLL(path)
-    library.span_attention_workspace_bytes.restype = c_size
-    library.span_attention_workspace_bytes.argtypes = [c_void]
-    library.span_attention_free.argtypes = [c_void]
-    library.span_attention_free.restype = None
-    library.span_set_log.restype = None
-    library.span_set_log(print_cause, None)
-    return library
-
 
 def describe(tensor):
     """A [B,H,S,D] torch tensor as span_tensor."""
     strides = tensor.stride()
-    return Tensor(tensor.data_ptr(), 1, strides[0], strides[2], strides[1])
+    return span_ctypes.Tensor(
+        tensor.data_ptr(), span_ctypes.F32, strides[0], strides[2], strides[1]
+    )
 
 
 class Span:
     """One attention op of libspan on [B,H,S,D] tensors."""
 
     def __init__(self, library, tokens, head_size, causal):
-        options = Options(
-            size=ctypes.sizeof(Options),
-            batch=BATCH,
-            query_tokens=tokens,
-            key_tokens=tokens,
-            query_heads=HEADS,
-            kv_heads=HEADS,
-            head_size=head_size,
-            dtype=1,
-            mask=Mask(ctypes.sizeof(Mask), int(causal)),
-            tile=TILE,
+        self.attention = span_ctypes.Attention(
+            library, span_ctypes.make_options(BATCH, HEADS, tokens, head_size, causal, TILE)
         )
-        self.span, self.op = library, c_void()
-        must(library.span_attention_create(ctypes.byref(options), ctypes.byref(self.op)))
-        need = library.span_attention_workspace_bytes(self.op)
-        self.memory = torch.empty(need + 64, dtype=torch.uint8)
-        self.workspace = c_void((self.memory.data_ptr() + 63) // 64 * 64)
 
     def forward(self, q, k, v, out, lse):
-        tensors = [ctypes.byref(describe(t)) for t in (q, k, v, out)]
-        must(
-            self.span.span_attention_forward(
-                self.op, *tensors, c_void(lse.data_ptr()), self.workspace
-            )
-        )
+        self.attention.forward(*map(describe, (q, k, v, out)), lse.data_ptr())
 
     def backward(self, q, k, v, out, dout, lse, gradients):
-        inputs = [ctypes.byref(describe(t)) for t in (q, k, v, out, dout)]
-        outputs = [ctypes.byref(describe(t)) for t in gradients]
-        must(
-            self.span.span_attention_backward(
-                self.op, *inputs, c_void(lse.data_ptr()), *outputs, self.workspace
-            )
-        )
+        inputs = map(describe, (q, k, v, out, dout))
+        self.attention.backward(*inputs, lse.data_ptr(), list(map(describe, gradients)))
 
     def close(self):
-        self.span.span_attention_free(self.op)
-
-
-def must(status):
-    if status != 0:
-        raise SystemExit(f"libspan returned {status}")
+        self.attention.close()
 
 
 def cpu_seconds(work):
@@ -206,7 +112,7 @@ def cases():
 
 
 def main():
-    library = load(sys.argv[1])
+    library = span_ctypes.load(sys.argv[1])
     torch.set_num_threads(1)
     passed, failed, figures = 0, 0, []
     print(f"\nlibspan beside torch {torch.__version__}: times of torch over times of libspan")

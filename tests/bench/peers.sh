@@ -28,4 +28,5 @@ if [ "$(version_here)" != $torch ]; then
 	close_count
 	exit
 fi
-exec "$python" -W "ignore:Failed to initialize NumPy" "$(dirname "$0")/peers.py" "$build/libspan.so" "$build/peers.json"
+exec "$python" -B -W "ignore:Failed to initialize NumPy" "$(dirname "$0")/peers.py" \
+	"$build/libspan.so" "$build/peers.json"
