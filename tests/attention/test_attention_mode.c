@@ -4,10 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "tests/attention/attention_case.h"
-
-#if defined(__x86_64__)
-#include <xmmintrin.h>
-#endif
+#include "tests/attention/caller_mode.h"
 
 /* A problem whose products underflow and whose roundings are never exact. */
 static attention_case tiny_case(case_fill fill, span_dtype dtype)
@@ -18,7 +15,7 @@ static attention_case tiny_case(case_fill fill, span_dtype dtype)
 		                 .fill = fill, .ranks = 0, .threads = 1, .isa = 2, .repeats = 1 };
 }
 
-static void expect_no_change(const attention_case *c, void (*set)(void), void (*check)(void))
+static void expect_no_change(const attention_case *c, const caller_mode *mode)
 {
 	case_inputs inputs = case_make_inputs(c);
 	attention_case threads = *c;
@@ -28,14 +25,16 @@ static void expect_no_change(const attention_case *c, void (*set)(void), void (*
 	cr_assert_eq(case_run(c, &inputs, &expected, fault), SPAN_OK);
 	for (int isa = 0; isa < 3; isa++) {
 		fenv_t before;
+		int kept;
 
 		threads.isa = isa;
 		threads.threads = 1 + isa; /* threads that start in the caller's mode */
 		fegetenv(&before);
-		set();
+		mode->set();
 		cr_assert_eq(case_run(&threads, &inputs, &actual, fault), SPAN_OK);
-		check();
+		kept = mode->is_set();
 		fesetenv(&before);
+		cr_assert(kept, "isa %d: %s is not the caller's mode any more", isa, mode->name);
 		cr_assert_null(case_results_differ(&expected, &actual), "isa %d: %s", isa,
 		               case_results_differ(&expected, &actual));
 		case_free_results(&actual);
@@ -44,67 +43,27 @@ static void expect_no_change(const attention_case *c, void (*set)(void), void (*
 	case_free_inputs(&inputs);
 }
 
-static void expect_no_change_in_all(void (*set)(void), void (*check)(void))
+static void expect_no_change_in_all(const caller_mode *mode)
 {
 	for (int dtype = SPAN_F32; dtype <= SPAN_F16; dtype++) {
 		attention_case plain = tiny_case(FILL_PLAIN, (span_dtype)dtype);
 		attention_case tiny = tiny_case(FILL_TINY, (span_dtype)dtype);
 
-		expect_no_change(&plain, set, check);
-		expect_no_change(&tiny, set, check);
+		expect_no_change(&plain, mode);
+		expect_no_change(&tiny, mode);
 	}
-}
-
-static void round_up(void)
-{
-	fesetround(FE_UPWARD);
-}
-
-/* Measured, not asked for: fegetround answers for the x87, the kernels use SSE. */
-static void still_up(void)
-{
-	volatile float one = 1, little = 0x1p-30f;
-
-	cr_assert_gt(one + little, 1);
-}
-
-static void round_to_zero(void)
-{
-	fesetround(FE_TOWARDZERO);
-}
-
-static void still_to_zero(void)
-{
-	volatile float one = 1, most_of_an_ulp = 0x1.8p-24f;
-
-	cr_assert_eq(one + most_of_an_ulp, 1);
 }
 
 Test(attention_mode, rounding_of_the_caller_changes_no_bit)
 {
-	expect_no_change_in_all(round_up, still_up);
-	expect_no_change_in_all(round_to_zero, still_to_zero);
+	expect_no_change_in_all(&caller_round_up);
+	expect_no_change_in_all(&caller_round_to_zero);
 }
 
 #if defined(__x86_64__)
-/* Bits of MXCSR: Intel SDM volume 1, section 10.2.3. */
-enum { FLUSH_TO_ZERO = 0x8000, DENORMALS_ARE_ZERO = 0x40 };
-
-static void flush(void)
-{
-	_mm_setcsr(_mm_getcsr() | FLUSH_TO_ZERO | DENORMALS_ARE_ZERO);
-}
-
-static void still_flush(void)
-{
-	unsigned both = FLUSH_TO_ZERO | DENORMALS_ARE_ZERO;
-
-	cr_assert_eq(_mm_getcsr() & both, both);
-}
-
 Test(attention_mode, flush_to_zero_of_the_caller_changes_no_bit)
 {
-	expect_no_change_in_all(flush, still_flush);
+	expect_no_change_in_all(&caller_flush);
 }
 
 /* The test would see nothing if its numbers were never subnormal. */
