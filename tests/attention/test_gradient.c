@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "attention/span_gradient.h"
+#include "tests/attention/caller_mode.h"
 #include "tests/attention/messages.h"
 #include "tests/double/transport_async.h"
 
@@ -336,23 +337,93 @@ Test(gradient, every_nan_becomes_the_same_and_zeros_keep_their_sign)
 	span_layout_free(layout);
 }
 
-Test(gradient, the_rounding_mode_of_the_caller_changes_nothing_and_is_kept)
-{
-	span_layout *layout = layout_of(2, 1);
-	span_gradient *gradient = gradient_of(layout, 1);
-	int64_t tokens;
-	float sum;
+/* The caller's floating-point mode. */
 
-	fesetround(FE_UPWARD);
-	add_value(gradient, 0, 1);
-	add_value(gradient, 1, 0x1p-30f);
-	cr_assert_eq(span_gradient_sum(gradient, &sum, &tokens), SPAN_OK);
-	cr_assert_eq(fegetround(), FE_UPWARD);
-	fesetround(FE_TONEAREST);
-	cr_assert_eq(bits_of(sum), bits_of(1));
+enum { MODE_TILES = 4 };
+
+/* A sum in a mode of the caller, and what came of it on each rank. */
+struct in_mode {
+	const caller_mode *mode;
+	const span_layout *layout;
+	const float *value;  /* [MODE_TILES] */
+	const char *lost[2]; /* the function after which the caller was in another mode */
+	float sum[2];
+};
+
+static span_status sum_in_mode(span_transport *transport, void *argument)
+{
+	struct in_mode *run = argument;
+	int32_t rank = transport->rank;
+	int64_t tiles = span_layout_rank_tiles(run->layout, rank), tokens, i;
+	span_gradient *gradient;
+	span_status status;
+	fenv_t before;
+
+	status = span_gradient_create(run->layout, transport, 1, 60, &gradient);
+	if (status)
+		return status;
+	fegetenv(&before);
+	run->mode->set();
+	for (i = 0; i < tiles && !status; i++) {
+		*span_gradient_slot(gradient, i) = run->value[span_layout_tile_at(run->layout, rank,
+		                                                                  i)];
+		status = span_gradient_add(gradient, i, 1);
+		if (!run->mode->is_set())
+			run->lost[rank] = "span_gradient_add";
+	}
+	if (!status)
+		status = span_gradient_sum(gradient, &run->sum[rank], &tokens);
+	if (!run->lost[rank] && !run->mode->is_set())
+		run->lost[rank] = "span_gradient_sum";
+	fesetenv(&before);
 	span_gradient_free(gradient);
+	return status;
+}
+
+/* Two ranks of two tiles: 0 and 1 meet in span_gradient_add, 0 and 2 in span_gradient_sum. */
+static void expect_sum_in_mode(const caller_mode *mode, const float value[MODE_TILES], float sum)
+{
+	span_layout *layout = layout_of(MODE_TILES, 2);
+	struct in_mode run = { .mode = mode, .layout = layout, .value = value };
+	span_local *local;
+	int rank;
+
+	cr_assert_eq(span_local_create(2, NULL, &local), SPAN_OK);
+	cr_assert_eq(span_local_run(local, sum_in_mode, &run), SPAN_OK);
+	for (rank = 0; rank < 2; rank++) {
+		cr_assert_null(run.lost[rank], "%s is not the caller's mode any more after %s",
+		               mode->name, run.lost[rank]);
+		cr_assert_eq(bits_of(run.sum[rank]), bits_of(sum), "%s: %a, not %a", mode->name,
+		             (double)run.sum[rank], (double)sum);
+	}
+	span_local_free(local);
 	span_layout_free(layout);
 }
+
+Test(gradient, rounding_of_the_caller_changes_no_bit_and_is_kept)
+{
+	const float up[2][MODE_TILES] = { { 1, 0x1p-30f, 0, 0 }, { 1, 0, 0x1p-30f, 0 } };
+	const float most_of_an_ulp = 0x1.8p-24f;
+	const float zero[2][MODE_TILES] = { { 1, most_of_an_ulp, 0, 0 },
+		                            { 1, 0, most_of_an_ulp, 0 } };
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		expect_sum_in_mode(&caller_round_up, up[i], 1);
+		expect_sum_in_mode(&caller_round_to_zero, zero[i], 1 + 0x1p-23f);
+	}
+}
+
+#if defined(__x86_64__)
+Test(gradient, flush_to_zero_of_the_caller_changes_no_bit_and_is_kept)
+{
+	const float value[2][MODE_TILES] = { { 0x1p-130f, 0x1p-140f, 0, 0 },
+		                             { 0x1p-126f, 0, -0x1.8p-126f, 0 } };
+
+	expect_sum_in_mode(&caller_flush, value[0], 0x1p-130f + 0x1p-140f);
+	expect_sum_in_mode(&caller_flush, value[1], -0x1p-127f);
+}
+#endif
 
 /* Wrong arguments. */
 
