@@ -7,6 +7,7 @@
 #include <string.h>
 #include <time.h>
 #include "tests/attention/attention_case.h"
+#include "tests/attention/caller_mode.h"
 #include "tests/topo/log_capture.h"
 
 enum { MOST_TILES = 8 };
@@ -24,7 +25,38 @@ struct puzzle {
 	float *delta[MOST_TILES];
 	float *lse[MOST_TILES];
 	case_results made;
+	const caller_mode *mode;           /* in which every function is called; NULL: as it is */
+	fenv_t outside;
 };
+
+/* Every call of the library stands between these two, and nothing else does. */
+static void enter(struct puzzle *p)
+{
+	if (p->mode) {
+		fegetenv(&p->outside);
+		p->mode->set();
+	}
+}
+
+static void leave(struct puzzle *p, const char *function)
+{
+	int kept = !p->mode || p->mode->is_set();
+
+	if (p->mode)
+		fesetenv(&p->outside);
+	cr_assert(kept, "%s is not the caller's mode any more after %s",
+	          p->mode ? p->mode->name : "", function);
+}
+
+#define CALL(p, function, ...)                                              \
+	do {                                                                \
+		span_status status;                                         \
+                                                                            \
+		enter(p);                                                   \
+		status = function(__VA_ARGS__);                             \
+		leave(p, #function);                                        \
+		cr_assert_eq(status, SPAN_OK);                              \
+	} while (0)
 
 static int64_t tile_tokens(const struct puzzle *p, int tile)
 {
@@ -101,7 +133,7 @@ static int merge_range(struct puzzle *p, int query, int a, int b)
 	right = merge_range(p, query, middle, b);
 	if (left < 0 || right < 0)
 		return left < 0 ? right : left;
-	cr_assert_eq(span_block_merge(&block, &p->partial[left], &p->partial[right]), SPAN_OK);
+	CALL(p, span_block_merge, &block, &p->partial[left], &p->partial[right]);
 	return left;
 }
 
@@ -128,12 +160,11 @@ static void forward_tile(struct puzzle *p, int query)
 		span_tensor v = tile_of(p, p->inputs.v, c->kv_heads, key);
 		span_block pair = block_of(p, query, key);
 
-		cr_assert_eq(span_block_forward(&pair, &q, &k, &v, &p->partial[key],
-		                                p->workspace), SPAN_OK);
+		CALL(p, span_block_forward, &pair, &q, &k, &v, &p->partial[key], p->workspace);
 	}
 	whole = merge_range(p, query, 0, p->n);
-	cr_assert_eq(span_block_finish(&block, &p->partial[whole], &out, p->lse[query]), SPAN_OK);
-	cr_assert_eq(span_block_delta(&block, &out, &dout, p->delta[query]), SPAN_OK);
+	CALL(p, span_block_finish, &block, &p->partial[whole], &out, p->lse[query]);
+	CALL(p, span_block_delta, &block, &out, &dout, p->delta[query]);
 	scatter_lse(p, query);
 }
 
@@ -148,9 +179,8 @@ static void backward_pair(struct puzzle *p, int query, int key)
 	span_tensor dout = tile_of(p, p->inputs.dout, c->query_heads, query);
 	span_block block = block_of(p, query, key);
 
-	cr_assert_eq(span_block_backward(&block, &q, &k, &v, &dout, p->lse[query],
-	                                 p->delta[query], p->dq[query][key], p->dk[query][key],
-	                                 p->dv[query][key], p->workspace), SPAN_OK);
+	CALL(p, span_block_backward, &block, &q, &k, &v, &dout, p->lse[query], p->delta[query],
+	     p->dq[query][key], p->dk[query][key], p->dv[query][key], p->workspace);
 }
 
 /* Add up gradients along the tree into the leftmost that is there; its tile, or -1. */
@@ -183,8 +213,8 @@ static void finish_tile(struct puzzle *p, int tile)
 	int k = add_range(p, &p->dk[0][tile], MOST_TILES, nk, 0, p->n);
 	int v = add_range(p, &p->dv[0][tile], MOST_TILES, nk, 0, p->n);
 
-	cr_assert_eq(span_block_finish_gradients(&block, p->dq[tile][q], p->dk[k][tile],
-	                                         p->dv[v][tile], &dq, &dk, &dv), SPAN_OK);
+	CALL(p, span_block_finish_gradients, &block, p->dq[tile][q], p->dk[k][tile], p->dv[v][tile],
+	     &dq, &dk, &dv);
 }
 
 /* ---- all of it ---- */
@@ -243,12 +273,8 @@ static void free_puzzle(struct puzzle *p)
 	free(p);
 }
 
-static void expect_the_op(const attention_case *c)
+static void solve(struct puzzle *p)
 {
-	struct puzzle *p = make_puzzle(c);
-	case_results op;
-	char fault[256], text[512];
-
 	for (int i = 0; i < p->n; i++)
 		forward_tile(p, i);
 	for (int i = 0; i < p->n; i++)
@@ -257,6 +283,15 @@ static void expect_the_op(const attention_case *c)
 				backward_pair(p, i, j);
 	for (int i = 0; i < p->n; i++)
 		finish_tile(p, i);
+}
+
+static void expect_the_op(const attention_case *c)
+{
+	struct puzzle *p = make_puzzle(c);
+	case_results op;
+	char fault[256], text[512];
+
+	solve(p);
 	cr_assert_eq(case_run(c, &p->inputs, &op, fault), SPAN_OK);
 	cr_assert_null(case_results_differ(&op, &p->made), "%s: %s differs",
 	               case_describe(c, text), case_results_differ(&op, &p->made));
@@ -293,31 +328,77 @@ Test(block, large_blocks_are_the_op)
 	expect_the_op(&c);
 }
 
-Test(block, the_mode_of_the_caller_changes_no_bit)
-{
-	attention_case c = case_number(4);
-	struct puzzle *p = make_puzzle(&c);
-	volatile float one = 1, little = 0x1p-30f;
-	case_results op;
-	char fault[256];
+/* ---- the mode of the caller ---- */
 
-	cr_assert_eq(case_run(&c, &p->inputs, &op, fault), SPAN_OK);
-	fesetround(FE_UPWARD);
-	for (int i = 0; i < p->n; i++)
-		forward_tile(p, i);
-	cr_assert_gt(one + little, 1, "the mode is the caller's again");
-	for (int i = 0; i < p->n; i++)
-		for (int j = 0; j < p->n; j++)
-			if (sees(p, i, j))
-				backward_pair(p, i, j);
-	cr_assert_gt(one + little, 1, "the mode is the caller's again");
-	fesetround(FE_TONEAREST); /* add_range sums by itself */
-	for (int i = 0; i < p->n; i++)
-		finish_tile(p, i);
-	cr_assert_null(case_results_differ(&op, &p->made));
+/* Make all of v subnormal, so that nothing but subnormal numbers is merged, multiplied by dout
+ * and brought back: where some are large, flushing the others changes no bit of a sum. */
+static void make_values_subnormal(struct puzzle *p)
+{
+	int64_t n = p->c.batch * p->c.tokens * p->c.kv_heads * p->c.head_size;
+	float *v = p->inputs.v;
+
+	for (int64_t i = 0; i < n; i++)
+		v[i] *= 0x1p-130f;
+}
+
+/* The op runs in the default mode, every function of the header in the caller's. */
+static void expect_the_op_in_mode(const attention_case *c, const caller_mode *mode, int subnormal)
+{
+	struct puzzle *p = make_puzzle(c);
+	span_block block = block_of(p, 0, 0);
+	size_t bytes = span_block_workspace_bytes(&block), bytes_in_mode;
+	int32_t width = span_block_width(c->head_size), width_in_mode;
+	case_results op;
+	char fault[256], text[512];
+
+	if (subnormal)
+		make_values_subnormal(p);
+	p->mode = mode;
+	enter(p);
+	bytes_in_mode = span_block_workspace_bytes(&block);
+	leave(p, "span_block_workspace_bytes");
+	enter(p);
+	width_in_mode = span_block_width(c->head_size);
+	leave(p, "span_block_width");
+	cr_assert_eq(bytes_in_mode, bytes);
+	cr_assert_eq(width_in_mode, width);
+	solve(p);
+	cr_assert_eq(case_run(c, &p->inputs, &op, fault), SPAN_OK);
+	cr_assert_null(case_results_differ(&op, &p->made), "%s, %s: %s differs", mode->name,
+	               case_describe(c, text), case_results_differ(&op, &p->made));
 	case_free_results(&op);
 	free_puzzle(p);
 }
+
+static void expect_the_op_in_mode_of_all(const caller_mode *mode)
+{
+	for (int i = 0; i < 12; i++) {
+		attention_case c = case_number(i);
+
+		expect_the_op_in_mode(&c, mode, 0);
+		c.fill = FILL_TINY;
+		expect_the_op_in_mode(&c, mode, 0);
+	}
+	for (int isa = 0; isa < 3; isa++) {
+		attention_case c = case_number(3); /* f32, causal */
+
+		c.isa = isa;
+		expect_the_op_in_mode(&c, mode, 1);
+	}
+}
+
+Test(block, rounding_of_the_caller_changes_no_bit_and_is_kept)
+{
+	expect_the_op_in_mode_of_all(&caller_round_up);
+	expect_the_op_in_mode_of_all(&caller_round_to_zero);
+}
+
+#if defined(__x86_64__)
+Test(block, flush_to_zero_of_the_caller_changes_no_bit_and_is_kept)
+{
+	expect_the_op_in_mode_of_all(&caller_flush);
+}
+#endif
 
 /* ---- a block of which nothing is seen ---- */
 
