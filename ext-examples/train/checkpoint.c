@@ -131,16 +131,22 @@ static int replace(const char *path, const char *beside, const uint64_t *header,
 	return -1;
 }
 
+int checkpoint_beside(const char *path, char beside[CHECKPOINT_PATH_MOST])
+{
+	if (snprintf(beside, CHECKPOINT_PATH_MOST, "%s.part", path) < CHECKPOINT_PATH_MOST)
+		return 0;
+	complain("--save: a path of at most %d bytes is accepted", CHECKPOINT_PATH_MOST - 6);
+	return -1;
+}
+
 int checkpoint_save(const char *path, const struct settings *settings,
                     const struct text *text, const struct state *state)
 {
 	uint64_t header[WORDS];
-	char beside[4096];
+	char beside[CHECKPOINT_PATH_MOST];
 
-	if (snprintf(beside, sizeof beside, "%s.part", path) >= (int)sizeof beside) {
-		complain("--save: a path of at most %zu bytes is accepted", sizeof beside - 6);
+	if (checkpoint_beside(path, beside) != 0)
 		return -1;
-	}
 	fill_header(header, settings, text, state);
 	return replace(path, beside, header, state);
 }

@@ -9,6 +9,10 @@
 #include "rank.h"
 #include "text.h"
 
+/* Where the save of a path is written first. Returns 0, or -1 with the reason said. */
+enum { CHECKPOINT_PATH_MOST = 4096 };
+int checkpoint_beside(const char *path, char beside[CHECKPOINT_PATH_MOST]);
+
 /* Returns 0, or -1 with the reason said. */
 int checkpoint_save(const char *path, const struct settings *settings,
                     const struct text *text, const struct state *state);

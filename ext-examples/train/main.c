@@ -1,41 +1,18 @@
 /* Train a small transformer with its sequence split over ranks, and prove that splitting
  * changed no bit. Start reading here; README.md has the order of the other files. */
-#include <errno.h>
-#include <libgen.h>
 #include <stdio.h>
-#include <string.h>
-#include <unistd.h>
 #include "blas.h"
 #include "chart.h"
 #include "checkpoint.h"
 #include "complain.h"
 #include "order.h"
+#include "place.h"
 #include "report.h"
 #include "topo/span_host.h"
 #include "train.h"
 #include "verify.h"
 
 enum { OK = 0, FAILED = 1, WRONG_USE = 2 };
-
-/* Whether a file can be written later: better known before training than after it. */
-static int check_place(const char *option, const char *path)
-{
-	char copy[4096];
-
-	if (path == NULL)
-		return 0;
-	snprintf(copy, sizeof copy, "%s", path);
-	if (access(dirname(copy), W_OK | X_OK) == 0)
-		return 0;
-	complain("--%s %s: its folder: %s", option, path, strerror(errno));
-	return -1;
-}
-
-static int check_places(const struct options *options)
-{
-	return check_place("save", options->save) || check_place("svg", options->svg) ||
-	       check_place("json", options->json) ? -1 : 0;
-}
 
 /* The first state: from a save, or from a seed. */
 static int prepare(struct options *options, const struct text *text, struct state *start)
@@ -153,7 +130,7 @@ int main(int argc, char **argv)
 		options_help();
 		return OK;
 	}
-	if (check_places(&options) != 0)
+	if (places_check(&options) != 0)
 		return WRONG_USE;
 	blas_start();
 	if (text_load(options.text, &text) == 0 && prepare(&options, &text, &start) == 0 &&

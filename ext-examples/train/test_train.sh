@@ -199,9 +199,11 @@ check_damage()
 # What stood at the place stays when a save cannot be written, and nothing is left beside.
 keeps_old_save()
 {
-	mkdir -p "$root/folder/there"
-	! train --save folder/there --ranks 1 >"$root/log" 2>&1 && [ -d "$root/folder/there" ] &&
-		[ "$(ls "$root/folder")" = there ]
+	mkdir -p "$root/folder"
+	echo old >"$root/folder/there"
+	! (ulimit -f 40 && trap '' XFSZ && train --save folder/there --ranks 1) >"$root/log" 2>&1 &&
+		grep -q -- '--save folder/there: File too large' "$root/log" &&
+		[ "$(ls "$root/folder")" = there ] && [ "$(<"$root/folder/there")" = old ]
 }
 
 check_saves()
@@ -250,6 +252,53 @@ check_options()
 	try "help" train --help
 }
 
+# Where results go is looked at before the first step, and what stands there stays.
+
+writes_devices()
+{
+	mkfifo "$root/fifo"
+	cat "$root/fifo" >"$root/came" &
+	train --ranks 1 --svg /dev/null --json fifo >"$root/log" && wait $! &&
+		grep -q '"loss"' "$root/came"
+}
+
+keeps_at_check()
+{
+	echo old >"$root/old.svg"
+	refused "--text nothing" train --svg old.svg --json new.json --save new.span --text nothing &&
+		[ "$(<"$root/old.svg")" = old ] && [ ! -e "$root/new.json" ] && [ ! -e "$root/new.span" ]
+}
+
+check_places()
+{
+	local option
+
+	mkdir "$root/place" "$root/busy.part"
+	touch "$root/fixed" && chmod a-w "$root/fixed"
+	for option in save svg json; do
+		try "--$option: a folder" refused "--$option place: Is a directory" \
+			train --$option place
+		try "--$option: a folder to be" refused "--$option new/: Is a directory" \
+			train --$option new/
+		try "--$option: nothing" refused "--$option '': the path of a file" train --$option ''
+		try "--$option: below a file" refused "--$option one/a: Not a directory" \
+			train --$option one/a
+	done
+	for option in svg json; do
+		if [ -w "$root/fixed" ]; then
+			skip "--$option: a file that must not be written" "root may write it"
+		else
+			try "--$option: a file that must not be written" refused \
+				"--$option fixed: Permission denied" train --$option fixed
+		fi
+	done
+	mkfifo "$root/pipe" # never a device: a trainer that does not look would replace it
+	try "--save: not a file" refused "--save pipe: a regular file" train --save pipe
+	try "--save: no place beside" refused "--save busy.part: Is a directory" train --save busy
+	try "a device and a FIFO" writes_devices
+	try "a check changes nothing" keeps_at_check
+}
+
 # --- the rest ----------------------------------------------------------------------------
 
 same_drawing()
@@ -290,6 +339,7 @@ check_reasons
 check_losses
 check_saves
 check_options
+check_places
 try "the same drawing twice" same_drawing
 try "a folder as text" reads_folder
 try "the gradient is the slope of the loss" passes gradient
