@@ -69,27 +69,48 @@ static int train_all(const struct options *options, int cores, const struct text
 	return train(&job, &outcome[n++]) != 0 ? -1 : n;
 }
 
-/* Everything that is written once training is done; the verdict comes last. */
-static int conclude(const struct options *options, const struct text *text,
-                    const struct state *finish, const struct outcome *outcome, int n)
+static int save(const struct options *options, const struct text *text,
+                const struct state *finish)
 {
-	report_table(outcome, n);
-	printf("\n");
+	if (options->save == NULL)
+		return 0;
+	if (checkpoint_save(options->save, &options->settings, text, finish) != 0)
+		return -1;
+	printf("saved after step %lld in %s\n", (long long)finish->step, options->save);
+	return 0;
+}
+
+static int draw(const struct options *options, const struct outcome *outcome, int n)
+{
 	if (chart_write(options->svg, outcome, n) != 0)
 		return -1;
 	printf("loss drawn in %s\n", options->svg);
-	if (options->json != NULL && report_json(options->json, outcome, n) != 0)
-		return -1;
-	if (options->save != NULL) {
-		if (checkpoint_save(options->save, &options->settings, text, finish) != 0)
-			return -1;
-		printf("saved after step %lld in %s\n", (long long)finish->step, options->save);
-	}
+	return 0;
+}
+
+static int judge(const struct options *options, const struct outcome *outcome, int n)
+{
 	if (n == 2)
 		return verify(&options->settings, &outcome[0], &outcome[1]);
 	printf("trained on %lld rank%s, compared with none\n", (long long)options->ranks,
 	       options->ranks == 1 ? "" : "s");
 	return 0;
+}
+
+/* Everything that is written once training is done: first the save, which cost most, the
+ * verdict last. Each is written whatever became of those before it. */
+static int conclude(const struct options *options, const struct text *text,
+                    const struct state *finish, const struct outcome *outcome, int n)
+{
+	int failures = 0;
+
+	report_table(outcome, n);
+	printf("\n");
+	failures += save(options, text, finish) != 0;
+	failures += draw(options, outcome, n) != 0;
+	failures += options->json != NULL && report_json(options->json, outcome, n) != 0;
+	failures += judge(options, outcome, n) != 0;
+	return failures == 0 ? 0 : -1;
 }
 
 static int run(const struct options *options, const struct text *text,

@@ -206,6 +206,30 @@ keeps_old_save()
 		[ "$(ls "$root/folder")" = there ] && [ "$(<"$root/folder/there")" = old ]
 }
 
+# A drawing or JSON that cannot be written costs neither the save nor the verdict.
+fails_last() # OPTION
+{
+	local output
+
+	rm -f "$root/kept.span"
+	output=$(train "--$1" /dev/full --save kept.span 2>"$root/log")
+	[ $? -eq 1 ] && grep -q -- "--$1 /dev/full: No space left" "$root/log" &&
+		[ "$(tail -n 1 <<<"$output")" = "losses on 1 and 4 ranks: identical to the bit" ] &&
+		train --steps 4 --resume kept.span >"$root/log"
+}
+
+# And a save that cannot be written costs no drawing, JSON or verdict.
+draws_without_save()
+{
+	local output
+
+	output=$(ulimit -f 40 && trap '' XFSZ && train --ranks 2 --save lost.span --svg drawn.svg \
+		--json drawn.json 2>"$root/log")
+	[ $? -eq 1 ] && grep -q -- "--save lost.span: File too large" "$root/log" &&
+		[ "$(tail -n 1 <<<"$output")" = "losses on 1 and 2 ranks: identical to the bit" ] &&
+		grep -q '</svg>' "$root/drawn.svg" && grep -q '"loss"' "$root/drawn.json"
+}
+
 check_saves()
 {
 	train --ranks 4 --steps 3 --save half.span --no-verify >"$root/log" ||
@@ -214,6 +238,9 @@ check_saves()
 	try "resumed on 8 ranks in two nodes" resumes 8 --group 5,3 --order node-first
 	check_damage
 	try "a failed save leaves nothing behind" keeps_old_save
+	try "no room for the drawing" fails_last svg
+	try "no room for JSON" fails_last json
+	try "no room for the save" draws_without_save
 	try "no such save" refused "--resume no.span: No such file" train --resume no.span
 	try "another setting" refused "--seed 2: half.span was trained with 1" \
 		train --seed 2 --steps 6 --resume half.span
