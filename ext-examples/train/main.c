@@ -1,6 +1,8 @@
 /* Train a small transformer with its sequence split over ranks, and prove that splitting
  * changed no bit. Start reading here; README.md has the order of the other files. */
+#include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include "blas.h"
 #include "chart.h"
 #include "checkpoint.h"
@@ -137,6 +139,17 @@ out:
 	return failed ? FAILED : OK;
 }
 
+/* What was printed has arrived, or the exit status says that it has not. */
+static int close_output(int result)
+{
+	int lost = fflush(stdout) != 0;
+
+	if (!lost && !ferror(stdout))
+		return result;
+	complain("standard output: %s", lost ? strerror(errno) : "a part of it was lost");
+	return result == OK ? FAILED : result;
+}
+
 int main(int argc, char **argv)
 {
 	struct options options;
@@ -149,7 +162,7 @@ int main(int argc, char **argv)
 		return WRONG_USE;
 	if (options.help) {
 		options_help();
-		return OK;
+		return close_output(OK);
 	}
 	if (places_check(&options) != 0)
 		return WRONG_USE;
@@ -159,5 +172,5 @@ int main(int argc, char **argv)
 		result = run(&options, &text, &start);
 	state_free(&start);
 	text_free(&text);
-	return result;
+	return close_output(result);
 }

@@ -355,6 +355,6 @@ void options_help(void)
 	       "  span-train --ranks 8 --topology 'synthetic:nodes:2 gpus:4 nics:4 nic:50GB/s'\n"
 	       "  span-train --steps 20 --save half.span\n"
 	       "  span-train --resume half.span --ranks 2\n"
-	       "\nExit status: 0 all went well, 1 verification or training failed,"
-	       " 2 wrong use.\n");
+	       "\nExit status: 0 all went well, 1 training or verification failed, or"
+	       " a result\nwas not written, 2 wrong use.\n");
 }

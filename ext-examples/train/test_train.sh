@@ -334,6 +334,14 @@ same_drawing()
 		cmp "$root/a.svg" "$root/b.svg" && grep -q '<desc' "$root/a.svg"
 }
 
+# A verdict that nobody can read is no success.
+says_when_unheard() # OPTION...
+{
+	train "$@" >/dev/full 2>"$root/log"
+	[ $? -eq 1 ] && grep -q '^train: standard output: No space left' "$root/log" &&
+		[ "$(wc -l <"$root/log")" -eq 1 ]
+}
+
 # A folder is its regular files, by the bytes of their names; links are left out.
 reads_folder()
 {
@@ -368,6 +376,8 @@ check_saves
 check_options
 check_places
 try "the same drawing twice" same_drawing
+try "no room for the verdict" says_when_unheard --ranks 2
+try "no room for the help" says_when_unheard --help
 try "a folder as text" reads_folder
 try "the gradient is the slope of the loss" passes gradient
 try "positions, optimizer, clipping, verdict" passes parts
