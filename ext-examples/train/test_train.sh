@@ -104,12 +104,13 @@ learns()
 	losses "$root/long.json" | awk 'NR == 1 { first = $1 } END { exit !($1 < first - 1) }'
 }
 
-schedule_is_judged()
+schedule_is_judged() # OPTION...
 {
-	local last
+	local output
 
-	last=$(train --ranks 4 --numerics schedule | tail -n 1) || return 1
-	[[ $last == "first loss on 1 and 4 ranks: differs by "* ]] || { echo "$last" && return 1; }
+	output=$(train --ranks 4 --numerics schedule "$@") || { echo "$output" && return 1; }
+	[[ $(tail -n 1 <<<"$output") == "first step on 1 and 4 ranks: differs, loss by "* ]] ||
+		{ echo "$output" && return 1; }
 }
 
 # Two ranks, half the tiles each: the first rank's keys and values travel once forward, once
@@ -131,6 +132,8 @@ check_losses()
 	try "the loss falls" learns
 	try "bytes are counted, by tier" counts_bytes
 	try "schedule numerics claim no bits" schedule_is_judged
+	try "schedule numerics in f16" schedule_is_judged --dtype f16
+	try "schedule numerics in bf16" schedule_is_judged --dtype bf16 --layers 5
 }
 
 # --- saves -------------------------------------------------------------------------------

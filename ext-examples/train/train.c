@@ -59,6 +59,13 @@ static struct traffic difference(struct traffic now, struct traffic before)
 		                 now.exposed - before.exposed };
 }
 
+/* What the verdict on schedule numerics compares. */
+static void keep_gradient(struct outcome *outcome, const struct rank *rank)
+{
+	if (outcome->gradient != NULL)
+		memcpy(outcome->gradient, rank->gradient, rank->state.size * sizeof(float));
+}
+
 static span_status take_steps(struct shared *shared, struct rank *rank)
 {
 	const struct job *job = shared->job;
@@ -77,6 +84,8 @@ static span_status take_steps(struct shared *shared, struct rank *rank)
 		if (rank->index != 0)
 			continue;
 		shared->outcome->loss[rank->state.step - 1 - job->start->step] = loss;
+		if (rank->state.step - 1 == job->start->step)
+			keep_gradient(shared->outcome, rank);
 		so_far = read_traffic(shared);
 		report_step(rank->state.step, last, loss, (double)each / (now() - begin),
 		            difference(so_far, before));
@@ -136,6 +145,7 @@ static span_status rank_body(span_transport *transport, void *argument)
 static int outcome_create(const struct job *job, struct outcome *outcome)
 {
 	int64_t steps = job->options->steps - job->start->step;
+	int schedule = job->options->settings.numerics == SPAN_NUMERICS_SCHEDULE;
 
 	*outcome = (struct outcome){
 		.ranks = job->ranks,
@@ -144,16 +154,19 @@ static int outcome_create(const struct job *job, struct outcome *outcome)
 		.tokens = steps * tokens_of_step(&job->options->settings),
 		.loss = calloc(steps, sizeof *outcome->loss),
 		.digest = calloc(job->ranks, sizeof *outcome->digest),
+		.gradient = schedule ? calloc(job->start->size, sizeof(float)) : NULL,
 	};
-	if (outcome->loss != NULL && outcome->digest != NULL)
+	if (outcome->loss != NULL && outcome->digest != NULL &&
+	    (outcome->gradient != NULL || !schedule))
 		return 0;
-	complain("out of memory for %lld losses", (long long)steps);
+	complain("out of memory for %lld losses and a gradient", (long long)steps);
 	return -1;
 }
 
 void outcome_free(struct outcome *outcome)
 {
 	free(outcome->loss);
+	free(outcome->gradient);
 	free(outcome->digest);
 	*outcome = (struct outcome){ 0 };
 }

@@ -22,6 +22,7 @@ struct outcome {
 	int ranks;
 	int64_t first, steps;       /* steps taken before, and in this training */
 	float *loss;                /* [steps] */
+	float *gradient;            /* [weights] of the first step, clipped; schedule class only */
 	uint64_t *digest;           /* [ranks] of the weights at the end */
 	double seconds;             /* of the steps */
 	int64_t tokens;             /* trained on */

@@ -6,8 +6,8 @@
 
 /* Compare a training on one rank with one on several and say the result as the last line.
  * In the canonical class every loss and all weights, on every rank, must have the same bits;
- * in the schedule class losses differ, and only that of the first step is judged. Returns 0
- * when they agree, else -1. */
+ * in the schedule class losses differ; loss and gradient of the first step are judged by a
+ * bound made of rounding. Returns 0 when they agree, else -1. */
 int verify(const struct settings *settings, const struct outcome *one,
            const struct outcome *several);
 
