@@ -6,8 +6,8 @@
 #include "topo/log.h"
 #include "topo/span_order.h"
 
-/* Tile sizes by sequence length: measured best for speed of canonical merging
- * (attention/README.md). Part of the numerics, hence never a function of P. */
+/* As small as speed allows, so that short sequences are even over many ranks (figures:
+ * attention/README.md). Part of the numerics, hence never a function of P. */
 static int32_t default_tile(int64_t tokens)
 {
 	if (tokens < 8192)
