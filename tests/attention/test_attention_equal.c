@@ -253,10 +253,10 @@ Test(attention, large_tiles_give_the_bits_of_one_rank)
 /* ---- all combinations ---- */
 
 /* Every combination of the first nine parameters; of the others, which decide what a kernel
- * sees and not who talks to whom, each combination draws its values at random. The specification's
- * kernels, index 0, take most of the time where they are drawn, so they are drawn seldom: `make
- * test` has them in a third of its cases. In a quarter of them all ranks hold tiles. */
-enum { COMBINED = LAYOUT + 1, SELDOM = 8, SPREAD = 4 };
+ * sees and not who talks to whom, each combination draws its values at random. What takes most of
+ * the time where it is drawn is drawn seldom: the specification's kernels, index 0, which `make
+ * test` has in a third of its cases, and tiles on all ranks, as many as 64. */
+enum { COMBINED = LAYOUT + 1, SELDOM = 8, SPREAD = 8 };
 
 static void draw_the_others(case_random *random, int *x)
 {
