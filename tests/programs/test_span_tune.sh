@@ -352,6 +352,10 @@ expect "fit of another machine than the base's" 2 '' 'of nodes of 8 GPUs, those 
 	"${last[@]}" --base "$root/plugin/profiles/h100x8.profile" \
 	--topology "$topologies/transcribed/perlmutter-a100x4-cxi.xml" -o none.profile
 
+expect "another machine than one whose graphs are all there" 2 '' 'nodes of 8 GPUs, those of the topology' \
+	predict calibrated.profile --coll AllReduce --ranks 128 --nodes 16 --bytes 64K \
+	--topology "$topologies/transcribed/perlmutter-a100x4-cxi.xml"
+
 # --- check, compare, plot ------------------------------------------------------------------
 
 expect "check finds nothing in a good profile" 0 '0 findings' '' check g4.profile

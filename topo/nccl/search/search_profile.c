@@ -68,15 +68,16 @@ static void put_comm(struct writer *writer, const char *part, const span_nccl_co
 }
 
 /* Numbers of another machine would make one that does not exist. */
-static span_status check_gpus(const span_profile *profile, const struct nccl_graphs *graphs)
+static span_status check_gpus(const span_profile *profile, const span_topo *topo)
 {
 	const span_number *gpus = span_profile_number(profile, "machine.gpus");
+	int32_t found = span_topo_devices(topo, SPAN_NODE_GPU, 0, NULL, 0);
 
-	if (!gpus || gpus->value == graphs->n_gpus)
+	if (!gpus || gpus->value == found)
 		return SPAN_OK;
 	return span_fail(SPAN_EINVAL, "profile \"%s\" is of nodes of %g GPUs, those of the topology "
 	                              "have %d",
-	                 span_profile_name(profile), gpus->value, graphs->n_gpus);
+	                 span_profile_name(profile), gpus->value, found);
 }
 
 /* Graphs that are there, of one node or of many, stay as a whole. */
@@ -94,13 +95,9 @@ static span_status fill_part(struct writer *writer, const span_topo *topo, const
 	status = nccl_search(topo, nodes, cc ? (int32_t)cc->value : 0, &graphs);
 	if (status)
 		return status;
-	status = check_gpus(writer->profile, &graphs);
-	if (!status) {
-		put_comm(writer, part, &graphs.comm);
-		status = writer->status;
-	}
+	put_comm(writer, part, &graphs.comm);
 	nccl_search_free(&graphs);
-	return status;
+	return writer->status;
 }
 
 span_status nccl_search_into_profile(const span_topo *topo, span_profile *profile)
@@ -111,6 +108,9 @@ span_status nccl_search_into_profile(const span_topo *topo, span_profile *profil
 
 	if (!topo || !profile)
 		return span_fail(SPAN_EINVAL, "graph search: no topology or no profile");
+	status = check_gpus(profile, topo);
+	if (status)
+		return status;
 	snprintf(source, sizeof(source), "graph search of NCCL 2.28.9 in %.180s",
 	         span_topo_source_name(topo));
 	status = span_profile_add_source(profile, source, &writer.source);
