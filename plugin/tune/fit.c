@@ -54,6 +54,29 @@ static void compare_gpu(struct gathered *gathered, const char *path, const span_
 	        path, log->gpu, gathered->gpu);
 }
 
+/* Times are told to 10 ns and more: so many in a row are never the same by chance. */
+enum { ENOUGH_TO_KNOW = 4 };
+
+static bool same_times(const span_nccl_sample *a, const span_nccl_sample *b, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (a[i].coll != b[i].coll || a[i].bytes != b[i].bytes || a[i].us != b[i].us ||
+		    a[i].us_in_place != b[i].us_in_place)
+			return false;
+	return true;
+}
+
+/* A log given twice, or a copy of it, would count as a repeat without any noise. */
+static bool is_known(const struct gathered *gathered, const span_nccl_log *log)
+{
+	if (log->n < ENOUGH_TO_KNOW)
+		return false;
+	for (size_t i = 0; i + log->n <= gathered->n; i++)
+		if (same_times(gathered->samples + i, log->samples, log->n))
+			return true;
+	return false;
+}
+
 /* A log that holds nothing usable is told and passed over; the others still make a profile. */
 static span_status gather(const struct tune *tune, const char *path, struct gathered *gathered,
                           span_profile *profile)
@@ -71,7 +94,10 @@ static span_status gather(const struct tune *tune, const char *path, struct gath
 	gathered->wrong += log.wrong;
 	gathered->grouped += log.grouped;
 	compare_gpu(gathered, path, &log);
-	status = log.n ? append(gathered, &log) : SPAN_OK;
+	if (is_known(gathered, &log))
+		fprintf(stderr, "span-tune: %s: its times were read before; passed over\n", path);
+	else
+		status = log.n ? append(gathered, &log) : SPAN_OK;
 	span_nccl_log_free(&log);
 	return status;
 }
@@ -257,8 +283,8 @@ const struct tune_command command_fit = {
 	.help = "LOG is what nccl-tests printed, as it was kept: any version, behind mpirun, with\n"
 		"lines of NCCL INFO between; or its JSON (-J FILE); - is standard input. What a log\n"
 		"does not say (a sweep that kept only rows) the options say. Repeats of a size make\n"
-		"the noise known: run tests twice. --base keeps the name, numbers and curves of a\n"
-		"profile, and adds.\n"
+		"the noise known: run tests twice; a log given twice is read once. --base keeps\n"
+		"the name, numbers and curves of a profile, and adds.\n"
 		"To let the plugin choose, measure algorithms apart (NCCL_ALGO=Ring, NCCL_ALGO=NVLS)\n"
 		"and let the log tell the protocol: set NCCL_PROTO as well, or have NCCL say it with\n"
 		"NCCL_DEBUG=INFO NCCL_DEBUG_SUBSYS=TUNING. A choice is always one of both.\n"

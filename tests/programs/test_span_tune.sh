@@ -62,6 +62,11 @@ equal() # WHAT FOUND EXPECTED
 g4=("$logs"/wayne_h100_scaling_attributed_g4_*.txt)
 expect "fit reports noise and knots" 0 'AllReduce +4 +1 +NVLS/Simple +6 +6' '' \
 	fit "${g4[@]}" -o g4.profile --name 'four H100'
+cp "${g4[0]}" copy.txt
+expect "fit reads no log twice" 0 'AllReduce +4 +1 +NVLS/Simple +6 +6' \
+	'copy.txt: its times were read before' fit "${g4[@]}" copy.txt -o twice.profile
+cmp -s <(grep -v '^source' g4.profile | grep -v '^name') <(grep -v '^source' twice.profile | grep -v '^name') &&
+	pass || fail "nor does a copy change the profile"
 expect "fit passes a log without times over" 1 'Any/Any' 'none with a time' \
 	fit "$logs/superbench_a100x8_allreduce.txt" "$logs/gce_a3ultra_h200.txt" -o one.profile
 expect "fit with nothing to read fails" 2 '' 'no row of nccl-tests' \
