@@ -241,6 +241,7 @@ format-check: ## whether format would change anything
 	@tests/format.sh
 static: ## static analysis: cppcheck and the second compiler
 	@tests/static.sh $(LIB_SRC) $(PLUGIN_SRC) $(TOPO_TOOL_SRC) $(TUNE_SRC) $(TRAIN_SRC) \
+		$(wildcard ext-examples/train/test/*.c) \
 		$(EXAMPLE_SRC)
 
 test-install: $(LIBS) ## install, build against it in C and C++, uninstall

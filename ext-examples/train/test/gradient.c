@@ -112,11 +112,11 @@ static void shake(float *weights, size_t n)
 
 static span_status body(span_transport *transport, void *argument)
 {
-	static const char words[] = "Colourless green ideas sleep furiously, and so do 16 tiles.";
-	struct text text = { (uint8_t *)words, sizeof words - 1 };
+	static uint8_t words[] = "Colourless green ideas sleep furiously, and so do 16 tiles.";
+	struct text text = { words, sizeof words - 1 };
 	struct shape shape = model_shape(2, 32, 4, 2);
 	size_t n = model_size(&shape);
-	float *gradient = malloc(n * sizeof *gradient);
+	float *gradient;
 	struct state state = { .size = n,
 		               .weights = calloc(n, sizeof(float)),
 		               .moment = calloc(n, sizeof(float)),
@@ -129,6 +129,7 @@ static span_status body(span_transport *transport, void *argument)
 	if (rank_create(&rank, &options, 1, &text, &state, transport) != SPAN_OK)
 		return SPAN_EINVAL;
 	loss = loss_of(&rank);
+	gradient = malloc(n * sizeof *gradient);
 	memcpy(gradient, rank.gradient, n * sizeof *gradient);
 	*(int *)argument = check_all(&rank, state.weights, gradient, loss);
 	rank_free(&rank);
