@@ -17,10 +17,9 @@ span_status span_file_open(const char *what, const char *path, FILE **file)
 	*file = NULL;
 	if (opened < 0)
 		return span_fail(SPAN_EIO, "%s%.300s: %s", what, path, strerror(errno));
-	if (!fstat(opened, &status) && !S_ISREG(status.st_mode) && !S_ISCHR(status.st_mode)) {
+	if (fstat(opened, &status) || (!S_ISREG(status.st_mode) && !S_ISCHR(status.st_mode))) {
 		close(opened);
-		return span_fail(SPAN_EIO, "%s%.300s: a folder, pipe or socket; a regular file is "
-		                 "accepted", what, path);
+		return span_fail(SPAN_EIO, "%s%.300s: not a regular file", what, path);
 	}
 	*file = fdopen(opened, "r");
 	if (*file)

@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "plugin/file.h"
 #include "topo/log.h"
 #include "topo/span_profile.h"
 
@@ -372,30 +371,25 @@ span_status span_rules_parse(const char *text, size_t bytes, const char *name,
 	return status;
 }
 
-span_status span_rules_load(const char *path, struct span_rules *rules)
+span_status span_rules_load(FILE *file, const char *name, struct span_rules *rules)
 {
-	FILE *file;
-	char *text = NULL;
+	char *text = malloc(SPAN_RULES_MAX_BYTES + 1);
 	size_t bytes = 0;
-	span_status status = span_file_open("", path, &file);
+	span_status status;
 
 	memset(rules, 0, sizeof(*rules));
-	if (status)
-		return status;
-	text = malloc(SPAN_RULES_MAX_BYTES + 1);
 	if (text)
 		bytes = fread(text, 1, SPAN_RULES_MAX_BYTES + 1, file);
 	if (!text)
-		status = span_fail(SPAN_ENOMEM, "%.200s: no memory to read it", path);
+		status = span_fail(SPAN_ENOMEM, "%.200s: no memory to read it", name);
 	else if (ferror(file))
-		status = span_fail(SPAN_EIO, "%.200s: %s", path, strerror(errno));
+		status = span_fail(SPAN_EIO, "%.200s: %s", name, strerror(errno));
 	else if (bytes > SPAN_RULES_MAX_BYTES)
-		status = span_fail(SPAN_EPARSE, "%.200s: longer than %u bytes; no rules are", path,
+		status = span_fail(SPAN_EPARSE, "%.200s: longer than %u bytes; no rules are", name,
 		                   SPAN_RULES_MAX_BYTES);
 	else
-		status = span_rules_parse(text, bytes, path, rules);
+		status = span_rules_parse(text, bytes, name, rules);
 	free(text);
-	fclose(file);
 	return status;
 }
 

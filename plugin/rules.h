@@ -35,6 +35,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "topo/span_status.h"
 
@@ -69,8 +70,8 @@ struct span_rules {
 span_status span_rules_parse(const char *text, size_t bytes, const char *name,
                              struct span_rules *rules);
 
-/* The same from a file. SPAN_EIO when it cannot be read or might be waited for (file.h). */
-span_status span_rules_load(const char *path, struct span_rules *rules);
+/* The same from a file that is open. SPAN_EIO when it cannot be read. */
+span_status span_rules_load(FILE *file, const char *name, struct span_rules *rules);
 
 void span_rules_free(struct span_rules *rules);
 

@@ -11,6 +11,7 @@
 #include "plugin/decide.h"
 #include "plugin/digest.h"
 #include "plugin/explain.h"
+#include "plugin/file.h"
 #include "plugin/options.h"
 #include "plugin/profiles.h"
 #include "plugin/rules.h"
@@ -55,13 +56,25 @@ __attribute__((format(printf, 3, 4))) static void say(const struct session *sess
 
 /* --- reading -------------------------------------------------------------------------------- */
 
+static span_status read_rules(const char *path, struct span_rules *rules)
+{
+	FILE *file;
+	span_status status = span_file_open("", path, &file);
+
+	if (status)
+		return status;
+	status = span_rules_load(file, path, rules);
+	fclose(file);
+	return status;
+}
+
 static span_status read_files(struct session *session)
 {
 	struct span_options *options = &session->options;
 	span_status status = SPAN_OK;
 
 	if (*options->rules)
-		status = span_rules_load(options->rules, &session->rules);
+		status = read_rules(options->rules, &session->rules);
 	if (!status && *options->profile)
 		status = span_profiles_open(options->profile, &session->profile);
 	else if (!status && options->uniform)

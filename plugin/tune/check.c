@@ -1,5 +1,6 @@
 /* span-tune check: what is wrong, or odd, in a profile or in rules. */
 #include <ctype.h>
+#include <errno.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -9,6 +10,7 @@
 #include "topo/log.h"
 
 struct checker {
+	FILE *file;
 	FILE *out;
 	const char *path;
 	int findings;
@@ -151,7 +153,7 @@ static int check_profile(struct checker *checker)
 {
 	span_profile *profile = NULL;
 
-	if (tune_load_profile(checker->path, &profile))
+	if (span_profile_load(checker->file, checker->path, &profile))
 		return EXIT_BAD;
 	if (!span_profile_curves(profile) && !span_profile_numbers(profile))
 		find(checker, "empty: no curve and no number");
@@ -237,7 +239,7 @@ static int check_rules(struct checker *checker)
 {
 	struct span_rules rules = { 0 };
 
-	if (span_rules_load(checker->path, &rules))
+	if (span_rules_load(checker->file, checker->path, &rules))
 		return EXIT_BAD;
 	if (!rules.n)
 		find(checker, "no rule in it");
@@ -250,23 +252,37 @@ static int check_rules(struct checker *checker)
 }
 
 /* Whether the first line that is no comment begins a profile. */
-static bool is_profile(const char *path)
+static bool is_profile(FILE *file)
 {
-	FILE *file = fopen(path, "re");
-	char line[256] = "";
-	bool found = false;
+	char line[256];
 
-	while (file && fgets(line, sizeof(line), file)) {
+	while (fgets(line, sizeof(line), file)) {
 		const char *c = line + strspn(line, " \t\r\n");
 
-		if (!*c || *c == '#')
-			continue;
-		found = !strncmp(c, "span-profile", strlen("span-profile"));
-		break;
+		if (*c && *c != '#')
+			return !strncmp(c, "span-profile", strlen("span-profile"));
 	}
-	if (file)
-		fclose(file);
-	return found;
+	return false;
+}
+
+static int check_file(FILE *out, const char *path)
+{
+	struct checker checker = { .out = out, .path = path, .file = fopen(path, "re") };
+	int code = EXIT_BAD;
+	bool profile;
+
+	if (!checker.file) {
+		span_fail(SPAN_EIO, "%s: %s", path, strerror(errno));
+		return EXIT_BAD;
+	}
+	profile = is_profile(checker.file);
+	if (fseek(checker.file, 0, SEEK_SET))
+		span_fail(SPAN_EIO, "%s: is looked at and then read: a file is accepted, not a pipe",
+		          path);
+	else
+		code = profile ? check_profile(&checker) : check_rules(&checker);
+	fclose(checker.file);
+	return code;
 }
 
 static int run(struct tune *tune)
@@ -275,8 +291,7 @@ static int run(struct tune *tune)
 	int worst = EXIT_FINE;
 
 	for (int i = 0; i < tune->n_words && out; i++) {
-		struct checker checker = { .out = out, .path = tune->words[i] };
-		int code = is_profile(checker.path) ? check_profile(&checker) : check_rules(&checker);
+		int code = check_file(out, tune->words[i]);
 
 		worst = code > worst ? code : worst;
 	}

@@ -174,8 +174,8 @@ static int run(struct tune *tune)
 	if (!take_words(tune, &bytes))
 		return EXIT_BAD;
 	status = tune_open_profile(tune, path, &profile);
-	if (!status && tune->rules)
-		status = span_rules_load(tune->rules, &rules);
+	if (!status)
+		status = tune_load_rules(tune, &rules);
 	if (!status)
 		status = tune_decision_create(tune, profile, &rules, &decision);
 	if (!status)

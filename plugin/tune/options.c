@@ -340,3 +340,18 @@ span_status tune_load_profile(const char *path, span_profile **profile)
 	fclose(file);
 	return status;
 }
+
+span_status tune_load_rules(const struct tune *tune, struct span_rules *rules)
+{
+	FILE *file;
+	span_status status;
+
+	if (!tune->rules)
+		return SPAN_OK;
+	file = fopen(tune->rules, "re");
+	if (!file)
+		return span_fail(SPAN_EIO, "%s: %s", tune->rules, strerror(errno));
+	status = span_rules_load(file, tune->rules, rules);
+	fclose(file);
+	return status;
+}

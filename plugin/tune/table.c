@@ -55,8 +55,8 @@ static int run(struct tune *tune)
 	if (!tune_need(tune, "crn"))
 		return EXIT_BAD;
 	status = tune_open_profile(tune, tune->n_words ? tune->words[0] : NULL, &profile);
-	if (!status && tune->rules)
-		status = span_rules_load(tune->rules, &rules);
+	if (!status)
+		status = tune_load_rules(tune, &rules);
 	if (!status)
 		status = tune_decision_create(tune, profile, &rules, &decision);
 	if (!status && !(n = tune_sizes(tune, &decision, bytes)))

@@ -75,6 +75,9 @@ const char *tune_cell_text(int algo, int proto, char *room);
 /* A file's, or, by its name, a shipped one. */
 span_status tune_load_profile(const char *path, span_profile **profile);
 
+/* The rules of --rules; none without. */
+span_status tune_load_rules(const struct tune *tune, struct span_rules *rules);
+
 /* The profile that a command works on: that of `path`, with the graphs of --topology where it has
  * none; with no path those of the machine alone. */
 span_status tune_open_profile(const struct tune *tune, const char *path, span_profile **profile);

@@ -14,6 +14,17 @@ static span_status parse(const char *text, struct span_rules *rules)
 	return span_rules_parse(text, strlen(text), "my rules", rules);
 }
 
+static span_status load(const char *path, struct span_rules *rules)
+{
+	FILE *file = fopen(path, "r");
+	span_status status;
+
+	cr_assert_not_null(file, "%s", path);
+	status = span_rules_load(file, path, rules);
+	fclose(file);
+	return status;
+}
+
 /* --- what is accepted --------------------------------------------------------------------- */
 
 Test(rules, files_of_the_example_tuner_are_read_unchanged)
@@ -28,7 +39,7 @@ Test(rules, files_of_the_example_tuner_are_read_unchanged)
 	log_capture();
 	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
 		snprintf(path, sizeof(path), "%s/rules/%s", SPAN_TEST_DATA, files[i].name);
-		cr_assert_eq(span_rules_load(path, &rules), SPAN_OK, "%s", log_captured());
+		cr_assert_eq(load(path, &rules), SPAN_OK, "%s", log_captured());
 		cr_assert_eq(rules.n, files[i].n);
 		cr_assert_eq(rules.unused, files[i].unused);
 		span_rules_free(&rules);
@@ -76,11 +87,11 @@ Test(rules, every_field_arrives)
 	struct span_rules rules;
 
 	log_capture();
-	cr_assert_eq(span_rules_load(SPAN_TEST_DATA "/rules/ten.csv", &rules), SPAN_OK);
+	cr_assert_eq(load(SPAN_TEST_DATA "/rules/ten.csv", &rules), SPAN_OK);
 	for (int i = 0; i < 3; i++)
 		assert_rule(&rules.rules[i], &ten[i]);
 	span_rules_free(&rules);
-	cr_assert_eq(span_rules_load(SPAN_TEST_DATA "/rules/superset.csv", &rules), SPAN_OK, "%s",
+	cr_assert_eq(load(SPAN_TEST_DATA "/rules/superset.csv", &rules), SPAN_OK, "%s",
 	             log_captured());
 	cr_assert_eq(rules.n, 3);
 	for (int i = 0; i < 3; i++)
@@ -196,10 +207,9 @@ Test(rules, a_file_that_cannot_be_read_is_named)
 	struct span_rules rules;
 
 	log_capture();
-	cr_assert_eq(span_rules_load("/nowhere/rules.csv", &rules), SPAN_EIO);
-	cr_assert_str_eq(log_captured(), "/nowhere/rules.csv: No such file or directory");
-	cr_assert_eq(span_rules_load("/", &rules), SPAN_EIO);
-	cr_assert_eq(span_rules_load("/dev/zero", &rules), SPAN_EPARSE);
+	cr_assert_eq(load("/", &rules), SPAN_EIO);
+	cr_assert_str_eq(log_captured(), "/: Is a directory");
+	cr_assert_eq(load("/dev/zero", &rules), SPAN_EPARSE);
 }
 
 Test(rules, there_is_a_most_of_them)

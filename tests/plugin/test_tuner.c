@@ -235,6 +235,9 @@ Test(tuner, one_bad_rule_and_it_stands_aside_entirely)
 
 Test(tuner, a_bad_option_or_a_missing_file_and_it_stands_aside)
 {
+	setenv("SPAN_RULES", "/nowhere/rules.csv", 1);
+	assert_stands_aside("SPAN: /nowhere/rules.csv: No such file or directory; NCCL decides "
+			    "everything", 1);
 	use_rules(RULES);
 	setenv("SPAN_MARGIN", "much", 1);
 	assert_stands_aside("SPAN: the environment: SPAN_MARGIN is \"much\"; expected a number from 0 "
@@ -268,8 +271,7 @@ Test(tuner, does_not_wait_for_a_pipe, .timeout = 30)
 
 		setenv(names[i], pipe, 1);
 		snprintf(message, sizeof(message),
-		         "SPAN: %s%s: a folder, pipe or socket; a regular file is accepted; "
-		         "NCCL decides everything",
+		         "SPAN: %s%s: not a regular file; NCCL decides everything",
 		         i == 0 ? "" : i == 1 ? "profile " : "SPAN_CONFIG: ", pipe);
 		assert_stands_aside(message, 1);
 		unsetenv(names[i]);

@@ -363,6 +363,10 @@ expect "another machine than one whose graphs are all there" 2 '' 'nodes of 8 GP
 
 # --- check, compare, plot ------------------------------------------------------------------
 
+expect "check reads a file, not a pipe" 2 '' 'a file is accepted, not a pipe' check <(cat "$root/tests/data/rules/ten.csv")
+expect "rules may come through a pipe" 0 'rule' '' explain allreduce 1M 8 1 \
+	--rules <(echo allreduce,0,-1,ring,simple,-1,-1,-1) --profile "$root/plugin/profiles/h100x8.profile"
+
 expect "check finds nothing in a good profile" 0 '0 findings' '' check g4.profile
 expect "check tells what cannot be chosen between" 1 'no algorithm told' '' check one.profile
 expect "or where a half is missing" 1 'Tree/Any.*no protocol told' '' check halves.profile
