@@ -57,9 +57,22 @@ static int check_save(const char *path)
 	} else if (check_file("save", path) != 0) {
 		return -1;
 	}
-	if (checkpoint_beside(path, beside) != 0 || check_file("save", beside) != 0)
+	if (check_folder("save", path) != 0 || checkpoint_beside(path, beside) != 0)
 		return -1;
-	return check_folder("save", path);
+	return check_file("save", beside);
+}
+
+/* Of files, what is written later would take the place of what was written before. */
+static int check_apart(const char *first, const char *a, const char *second, const char *b)
+{
+	struct stat status;
+
+	if (a == NULL || b == NULL || strcmp(a, b) != 0)
+		return 0;
+	if (stat(a, &status) == 0 && !S_ISREG(status.st_mode))
+		return 0;
+	complain("--%s and --%s: both are to be written to %s", first, second, a);
+	return -1;
 }
 
 int places_check(const struct options *options)
@@ -68,5 +81,10 @@ int places_check(const struct options *options)
 		return -1;
 	if (options->svg != NULL && check_file("svg", options->svg) != 0)
 		return -1;
-	return options->json != NULL ? check_file("json", options->json) : 0;
+	if (options->json != NULL && check_file("json", options->json) != 0)
+		return -1;
+	if (check_apart("save", options->save, "svg", options->svg) != 0 ||
+	    check_apart("save", options->save, "json", options->json) != 0)
+		return -1;
+	return check_apart("svg", options->svg, "json", options->json);
 }

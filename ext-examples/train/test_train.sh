@@ -275,8 +275,10 @@ check_options()
 	try "unknown" refused "--rank-s: no such option" train --rank-s
 	try "no value" refused "--steps: a value is missing" train --steps
 	try "a word" refused "ring: only options" train ring
+	try "one place for two" refused "--save and --svg: both are to be written to a" \
+		train --save a --svg a
 	try "no text" refused "--text nothing: No such file" train --text nothing
-	try "a text without an end" refused "--text /dev/zero: more than 1024 MiB" train --text /dev/zero
+	try "a text without an end" refused "--text /dev/zero: more than 256 MiB" train --text /dev/zero
 	try "a short text" refused "--text one: holds 1 bytes" train --text one
 	try "no folder" refused "--svg no/a.svg: its folder: No such" train --svg no/a.svg
 	try "help" train --help
@@ -287,7 +289,7 @@ check_options()
 writes_devices()
 {
 	mkfifo "$root/fifo"
-	cat "$root/fifo" >"$root/came" &
+	timeout 60 cat "$root/fifo" >"$root/came" 2>&1 &
 	train --ranks 1 --svg /dev/null --json fifo >"$root/log" && wait $! &&
 		grep -q '"loss"' "$root/came"
 }

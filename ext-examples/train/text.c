@@ -9,12 +9,16 @@
 
 static int append(struct text *text, const void *bytes, size_t n)
 {
-	uint8_t *longer = realloc(text->bytes, text->length + n);
+	if (text->length + n > text->room) {
+		size_t room = 2 * (text->length + n);
+		uint8_t *longer = realloc(text->bytes, room);
 
-	if (longer == NULL)
-		return -1;
-	memcpy(longer + text->length, bytes, n);
-	text->bytes = longer;
+		if (longer == NULL)
+			return -1;
+		text->bytes = longer;
+		text->room = room;
+	}
+	memcpy(text->bytes + text->length, bytes, n);
 	text->length += n;
 	return 0;
 }

@@ -5,11 +5,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define TEXT_MOST_BYTES (1 << 30) /* a device such as /dev/zero has no end */
+#define TEXT_MOST_BYTES (1 << 28) /* a device such as /dev/zero has no end */
 
 struct text {
 	uint8_t *bytes;
 	size_t length;
+	size_t room; /* of bytes, while it is read */
 };
 
 /* Read a file; or a folder: its regular files one after another, sorted by the bytes of

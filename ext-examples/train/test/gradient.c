@@ -113,7 +113,7 @@ static void shake(float *weights, size_t n)
 static span_status body(span_transport *transport, void *argument)
 {
 	static uint8_t words[] = "Colourless green ideas sleep furiously, and so do 16 tiles.";
-	struct text text = { words, sizeof words - 1 };
+	struct text text = { .bytes = words, .length = sizeof words - 1 };
 	struct shape shape = model_shape(2, 32, 4, 2);
 	size_t n = model_size(&shape);
 	float *gradient;
