@@ -6,7 +6,6 @@
 #include <math.h>
 #include "topo/log.h"
 
-/* lse is a natural logarithm, the kernels think in base 2: log2(e) in f32. */
 /* Whether the leaves can read dout where the caller has it: f32 rows of whole vectors without
  * gaps, heads as far apart as those of the scaled q. */
 static int dout_in_place(const span_attention *op, const span_tensor *dout)

@@ -57,7 +57,7 @@ static void *work(void *of)
 	span_transport *transport = member->transport;
 	span_status status;
 
-	if (member->host && transport->ranks > 1)
+	if (member->host)
 		(void)span_host_bind(member->host, transport->rank, transport->ranks);
 	if (member->shares)
 		ask_for_long_slices();
@@ -85,13 +85,13 @@ static int exceeds_processors(int32_t ranks)
 	return ranks > sysconf(_SC_NPROCESSORS_ONLN);
 }
 
-/* The machine to bind to. With more ranks than processors nothing would be bound, so it need
- * not be discovered; where it cannot be, ranks run unbound. */
+/* The machine to bind to. One rank is not bound, nor are more than there are processors: then it
+ * need not be discovered. Where it cannot be, ranks run unbound. */
 static span_host *find_host(int32_t ranks)
 {
 	span_host *host = NULL;
 
-	if (exceeds_processors(ranks) || span_host_create(&host))
+	if (ranks == 1 || exceeds_processors(ranks) || span_host_create(&host))
 		return NULL;
 	return host;
 }
