@@ -26,7 +26,7 @@ includedir ?= $(prefix)/include
 bindir ?= $(prefix)/bin
 mandir ?= $(prefix)/share/man
 PKG_CONFIG ?= pkg-config
-OBJCOPY ?= objcopy
+OBJCOPY ?= $(shell $(CC) -print-prog-name=objcopy)
 JOBS ?= $(shell nproc 2>/dev/null || echo 1)
 
 # --- version, from the public header -----------------------------------------------------
@@ -103,7 +103,7 @@ $(O)/obj/tests/%.o: OWN = -DSPAN_TEST_DATA='"$(CURDIR)/tests/data"'
 
 Q := $(if $(V),,@)
 say = @$(if $(V),:,printf '  %-5s %s\n' $(1) $(2))
-MAKE_AGAIN = +@$(MAKE) --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j$(JOBS))
+MAKE_AGAIN = +@$(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$(JOBS))
 
 all: $(LIBS) $(PROGRAMS) $(PLUGIN) ## the library, the programs, the plugin (default)
 trainer: $(TRAINER) ## the training example alone
@@ -124,7 +124,7 @@ $(O)/flags: always
 # Hidden names are hidden in the archive as well: one object, in which they are local.
 $(O)/libspan.a: $(call objects,$(LIB_SRC))
 	$(call say,AR,$@)
-	$(Q)$(CC) -r -nostdlib $^ -o $(O)/span.o
+	$(Q)$(CC) $(CFLAGS) -r -nostdlib $^ -o $(O)/span.o
 	$(Q)$(OBJCOPY) --localize-hidden $(O)/span.o
 	$(Q)rm -f $@ && $(AR) rcs $@ $(O)/span.o
 
@@ -172,7 +172,7 @@ $(BENCH): $(O)/bench/%: $(O)/obj/tests/bench/%.o $(call objects,$(BENCH_HELPER))
 	$(call link)
 
 # The examples see nothing but what `make install` puts down.
-$(STAGE)/lib/pkgconfig/span.pc: $(LIBS) $(HEADERS)
+$(STAGE)/lib/pkgconfig/span.pc: $(LIBS) $(HEADERS) $(PROGRAMS) $(PLUGIN)
 	@rm -rf $(STAGE)
 	@$(MAKE) --no-print-directory install prefix=$(STAGE) libdir=$(STAGE)/lib \
 		includedir=$(STAGE)/include bindir=$(STAGE)/bin mandir=$(STAGE)/share/man \
