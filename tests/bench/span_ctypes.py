@@ -111,7 +111,7 @@ class Attention:
     """One attention op and its workspace. Tensors are Tensor, lse is the address of floats."""
 
     def __init__(self, library, options):
-        self.library, self.op = library, c_void()
+        self.span, self.op = library, c_void()
         must(library.span_attention_create(options, self.op))
         need = library.span_attention_workspace_bytes(self.op)
         self.memory = (ctypes.c_char * (need + ALIGNMENT))()
@@ -119,12 +119,12 @@ class Attention:
         self.workspace = (start + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT
 
     def forward(self, q, k, v, out, lse):
-        call = self.library.span_attention_forward
+        call = self.span.span_attention_forward
         must(call(self.op, q, k, v, out, lse, self.workspace))
 
     def backward(self, q, k, v, out, dout, lse, gradients):
-        call = self.library.span_attention_backward
+        call = self.span.span_attention_backward
         must(call(self.op, q, k, v, out, dout, lse, *gradients, self.workspace))
 
     def close(self):
-        self.library.span_attention_free(self.op)
+        self.span.span_attention_free(self.op)

@@ -78,15 +78,15 @@ class Messages:
     """The log of the library, in place of print_cause while it is watched."""
 
     def __init__(self, library):
-        self.library, self.lines = library, []
+        self.span, self.lines = library, []
         self.hook = span_ctypes.LOG(lambda _u, _s, message: self.lines.append(message.decode()))
 
     def __enter__(self):
-        self.library.span_set_log(self.hook, None)
+        self.span.span_set_log(self.hook, None)
         return self.lines
 
     def __exit__(self, *_error):
-        self.library.span_set_log(span_ctypes.print_cause, None)
+        self.span.span_set_log(span_ctypes.print_cause, None)
 
 
 def options(causal):
