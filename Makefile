@@ -121,10 +121,12 @@ $(O)/flags: always
 	@mkdir -p $(@D)
 	@echo '$(COMMANDS)' | cmp -s - $@ || echo '$(COMMANDS)' >$@
 
-# Hidden names are hidden in the archive as well: one object, in which they are local.
+# Hidden names are hidden in the archive as well: one object, in which they are local. Names of
+# bytecode cannot be made so: GCC's -flto ends here.
 $(O)/libspan.a: $(call objects,$(LIB_SRC))
 	$(call say,AR,$@)
-	$(Q)$(CC) $(CFLAGS) -r -nostdlib $^ -o $(O)/span.o
+	$(Q)$(CC) $(CFLAGS) $(if $(findstring -flto,$(CFLAGS)),-flinker-output=nolto-rel) -r -nostdlib \
+		$^ -o $(O)/span.o
 	$(Q)$(OBJCOPY) --localize-hidden $(O)/span.o
 	$(Q)rm -f $@ && $(AR) rcs $@ $(O)/span.o
 
